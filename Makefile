@@ -1,0 +1,64 @@
+# One file, no recursion, no conditionals: GNU make >= 4 and bmake both read it.
+CC ?= cc
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+WARN = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wundef \
+	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wwrite-strings -Wcast-qual -Wformat=2 -Wimplicit-fallthrough
+PKGS = fuse3 libarchive liblz4 liblzma libzstd libdeflate zlib json-c
+PKG_CFLAGS != pkg-config --cflags $(PKGS) 2>/dev/null || true
+PKG_LIBS != pkg-config --libs $(PKGS) 2>/dev/null || true
+ALL_CFLAGS = $(WARN) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread \
+	$(PKG_CFLAGS) $(CFLAGS)
+LIBS = $(PKG_LIBS) -pthread
+SAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+
+# One file a line, sorted, so that changes merge.
+IMGFMT = \
+	imgfmt/bitmap.c \
+	imgfmt/blkdev.c \
+	imgfmt/blkdev_file.c \
+	imgfmt/blkdev_mem.c \
+	imgfmt/blkdev_slice.c \
+	imgfmt/compat.c \
+	imgfmt/crc32c.c \
+	imgfmt/log.c \
+	imgfmt/pool.c \
+
+FUSEFS =
+
+MKIMAGE =
+
+SRCS = $(IMGFMT) $(FUSEFS) $(MKIMAGE)
+OBJS = $(SRCS:.c=.o)
+
+UNIT = \
+	tests/unit/test_blkdev \
+	tests/unit/test_vocabulary \
+
+.SUFFIXES:
+.SUFFIXES: .c .o
+.c.o:
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+all: librelive.a
+
+librelive.a: $(OBJS)
+	rm -f $@
+	$(AR) -rcs $@ $(OBJS)
+
+$(UNIT): librelive.a $(UNIT:=.o)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $@.o librelive.a $(LIBS)
+
+unit: $(UNIT)
+	prove -e '' $(UNIT)
+
+clean:
+	rm -f relive librelive.a $(UNIT) */*.o tests/*/*.o
+	rm -rf build
+
+.PHONY: all unit clean
+# Fast compiles: every object depends on all headers.
+HDRS != ls */*.h tests/*/*.h
+$(OBJS) $(UNIT:=.o): $(HDRS)

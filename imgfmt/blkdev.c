@@ -1,0 +1,198 @@
+/* The wrappers: one place checks ranges and rights for every layer. */
+#include "blkdev.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "compat.h"
+
+enum {
+	COPY_CHUNK = 1 << 20,
+	ZERO_CHUNK = 64 << 10,
+};
+
+static bool
+in_range(const struct blkdev *dev, uint64_t off, uint64_t len)
+{
+	return off <= dev->size && len <= dev->size - off;
+}
+
+int
+blkdev_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
+{
+	int rc;
+
+	if (!in_range(dev, off, len))
+		return -EINVAL;
+	if (len == 0)
+		return 0;
+	rc = dev->ops->read(dev, off, buf, len);
+	assert(rc <= 0);
+	return rc;
+}
+
+static int
+check_writable(const struct blkdev *dev, uint64_t off, uint64_t len)
+{
+	if (!dev->writable || dev->ops->write == NULL)
+		return -EROFS;
+	return in_range(dev, off, len) ? 0 : -EINVAL;
+}
+
+int
+blkdev_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+{
+	int rc = check_writable(dev, off, len);
+
+	if (rc < 0 || len == 0)
+		return rc;
+	rc = dev->ops->write(dev, off, buf, len);
+	assert(rc <= 0);
+	return rc;
+}
+
+static int
+write_zeroes(struct blkdev *dev, uint64_t off, uint64_t len)
+{
+	static const uint8_t zeroes[ZERO_CHUNK];
+	int rc = 0;
+
+	while (len > 0 && rc == 0) {
+		size_t n = len < sizeof(zeroes) ? (size_t)len : sizeof(zeroes);
+
+		rc = dev->ops->write(dev, off, zeroes, n);
+		off += n;
+		len -= n;
+	}
+	return rc;
+}
+
+int
+blkdev_trim(struct blkdev *dev, uint64_t off, uint64_t len)
+{
+	int rc = check_writable(dev, off, len);
+
+	if (rc < 0 || len == 0)
+		return rc;
+	if (dev->ops->trim == NULL)
+		return write_zeroes(dev, off, len);
+	rc = dev->ops->trim(dev, off, len);
+	assert(rc <= 0);
+	return rc;
+}
+
+int
+blkdev_resize(struct blkdev *dev, uint64_t size)
+{
+	int rc;
+
+	if (!dev->writable)
+		return -EROFS;
+	if (size == dev->size)
+		return 0;
+	if (dev->ops->resize == NULL)
+		return -EOPNOTSUPP;
+	rc = dev->ops->resize(dev, size);
+	assert(rc <= 0);
+	assert(rc < 0 || dev->size == size);
+	return rc;
+}
+
+int
+blkdev_flush(struct blkdev *dev)
+{
+	int rc;
+
+	if (dev->ops->flush == NULL)
+		return 0;
+	rc = dev->ops->flush(dev);
+	assert(rc <= 0);
+	return rc;
+}
+
+int
+blkdev_next_change(struct blkdev *dev, uint64_t off, struct blkdev_change *out)
+{
+	int rc;
+
+	if (dev->ops->next_change == NULL || off >= dev->size)
+		return 0;
+	rc = dev->ops->next_change(dev, off, out);
+	assert(rc <= 0 || (out->len > 0 && out->off >= off));
+	return rc;
+}
+
+int
+blkdev_locate(struct blkdev *dev, uint64_t off, int *fd, uint64_t *file_off)
+{
+	if (dev->ops->locate == NULL)
+		return -EOPNOTSUPP;
+	return dev->ops->locate(dev, off, fd, file_off);
+}
+
+/* Copy through memory, the way that always works. */
+static int
+copy_plain(struct blkdev *from, uint64_t from_off, struct blkdev *to,
+    uint64_t to_off, uint64_t len)
+{
+	scoped(freep) void *buf = malloc(COPY_CHUNK);
+	int rc = 0;
+
+	if (buf == NULL)
+		return -ENOMEM;
+	while (len > 0 && rc == 0) {
+		size_t n = len < COPY_CHUNK ? (size_t)len : COPY_CHUNK;
+
+		rc = blkdev_read(from, from_off, buf, n);
+		if (rc == 0)
+			rc = blkdev_write(to, to_off, buf, n);
+		from_off += n;
+		to_off += n;
+		len -= n;
+	}
+	return rc;
+}
+
+int
+blkdev_copy(struct blkdev *from, uint64_t from_off, struct blkdev *to,
+    uint64_t to_off, uint64_t len)
+{
+	uint64_t src_off, dst_off;
+	int src, dst, rc = check_writable(to, to_off, len);
+
+	if (rc < 0)
+		return rc;
+	if (!in_range(from, from_off, len))
+		return -EINVAL;
+	while (len > 0) {
+		int64_t n;
+
+		if (blkdev_locate(from, from_off, &src, &src_off) < 0 ||
+		    blkdev_locate(to, to_off, &dst, &dst_off) < 0)
+			break;
+		n = compat_copy_range(src, src_off, dst, dst_off, len);
+		if (n <= 0)
+			break; /* the plain way works, or says why not */
+		from_off += (uint64_t)n;
+		to_off += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return copy_plain(from, from_off, to, to_off, len);
+}
+
+struct blkdev *
+blkdev_ref(struct blkdev *dev)
+{
+	__atomic_add_fetch(&dev->refs, 1, __ATOMIC_RELAXED);
+	return dev;
+}
+
+void
+blkdev_close(struct blkdev *dev)
+{
+	if (dev == NULL)
+		return;
+	if (__atomic_fetch_sub(&dev->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	dev->ops->close(dev);
+}

@@ -1,0 +1,175 @@
+/*
+ * A block device: a number of bytes that can be read, written, trimmed,
+ * resized and flushed.  Every storage layer of this project is one of these,
+ * stacked on another one.
+ *
+ * Offsets and lengths are bytes.  A request never transfers fewer bytes than
+ * asked: it is complete or it is an error.  Reads may come from many threads
+ * at once; everything else wants the caller's exclusion, also against reads,
+ * unless the device says otherwise.
+ */
+#ifndef BLKDEV_H
+#define BLKDEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+
+struct blkdev;
+
+/* A range that differs from the base below a copy-on-write layer. */
+struct blkdev_change {
+	uint64_t off, len;
+	bool trimmed; /* reads as zeroes, by trim, not by writing zeroes */
+};
+
+/*
+ * What a layer implements.  The wrappers below have already checked the range
+ * and that writes are allowed; implementations need not.  All but read and
+ * close may be NULL; what then happens stands at the wrapper.
+ */
+struct blkdev_ops {
+	int (*read)(struct blkdev *, uint64_t off, void *buf, size_t len);
+	int (*write)(
+	    struct blkdev *, uint64_t off, const void *buf, size_t len);
+	int (*trim)(struct blkdev *, uint64_t off, uint64_t len);
+	int (*resize)(struct blkdev *, uint64_t size);
+	int (*flush)(struct blkdev *);
+	int (*next_change)(
+	    struct blkdev *, uint64_t off, struct blkdev_change *);
+	int (*locate)(
+	    struct blkdev *, uint64_t off, int *fd, uint64_t *file_off);
+	void (*close)(struct blkdev *);
+};
+
+/* Layers embed this as their first member. */
+struct blkdev {
+	const struct blkdev_ops *ops;
+	uint64_t size; /* bytes */
+	bool writable;
+	int refs; /* zero means one: see blkdev_ref */
+};
+
+/*
+ * Read len bytes at off into buf.
+ * -EINVAL: the range is not inside the device.
+ * -EIO, -ECORRUPT: from the layer below; buf is then undefined.
+ */
+MUST_CHECK int blkdev_read(
+    struct blkdev *dev, uint64_t off, void *buf, size_t len);
+
+/* As blkdev_read; also -EROFS when the device is not writable, -ENOSPC. */
+MUST_CHECK int blkdev_write(
+    struct blkdev *dev, uint64_t off, const void *buf, size_t len);
+
+/*
+ * Make len bytes at off read as zeroes and let the layer below forget them.
+ * Errors as blkdev_write.  A layer without trim writes zeroes.
+ */
+MUST_CHECK int blkdev_trim(struct blkdev *dev, uint64_t off, uint64_t len);
+
+/*
+ * Change the device's size to size bytes; what is added reads as zeroes.
+ * -EROFS, -ENOSPC; -EOPNOTSUPP: the layer has a fixed size.
+ */
+MUST_CHECK int blkdev_resize(struct blkdev *dev, uint64_t size);
+
+/*
+ * Return 0 only once everything written before the call would survive a
+ * power cut.  A layer without flush has nothing to do.
+ * -ENOSPC: nothing is lost, the call may be repeated.
+ * -EIO: what survives is undefined; stop using dev.
+ */
+MUST_CHECK int blkdev_flush(struct blkdev *dev);
+
+/*
+ * Find the first changed range that ends after off (cut to start at off at
+ * the earliest), relative to the base below all copy-on-write layers of dev.
+ * 1: *out holds it.  0: none.  Neighbours of the same kind come as one range
+ * where that is cheap, not always.  Bytes beyond the base's size count as
+ * changed only where something was written.  A layer without next_change has
+ * no change.
+ */
+MUST_CHECK int blkdev_next_change(
+    struct blkdev *dev, uint64_t off, struct blkdev_change *out);
+
+/*
+ * Where the bytes at off lie as plain bytes of an open file: for copying
+ * without reading.  The descriptor stays the device's.  -EOPNOTSUPP: they
+ * do not lie in a file as they are.
+ */
+MUST_CHECK int blkdev_locate(
+    struct blkdev *dev, uint64_t off, int *fd, uint64_t *file_off);
+
+/*
+ * Copy len bytes, from from_off of from to to_off of to; the kernel does it
+ * (copy_file_range, which shares extents where the filesystem can) where both
+ * lie in files.  Errors as blkdev_read and blkdev_write.  from may be read by
+ * others meanwhile.
+ */
+MUST_CHECK int blkdev_copy(struct blkdev *from, uint64_t from_off,
+    struct blkdev *to, uint64_t to_off, uint64_t len);
+
+/* One more owner of dev; returns dev.  Each owner closes it once. */
+struct blkdev *blkdev_ref(struct blkdev *dev);
+
+/*
+ * Close dev, and every device below it, once its last owner does.  NULL is
+ * fine.  Does not flush.
+ */
+void blkdev_close(struct blkdev *dev);
+
+static inline void
+blkdev_closep(struct blkdev **dev)
+{
+	blkdev_close(*dev);
+}
+
+/*
+ * A window of len bytes at off of lower.  On success *out owns lower; on
+ * error the caller still does.  A writable window can be resized only where
+ * it ends with the lower device; then that is resized.
+ * -EINVAL: the window is not inside lower.
+ */
+MUST_CHECK int blkdev_slice_open(
+    struct blkdev *lower, uint64_t off, uint64_t len, struct blkdev **out);
+
+/* A zero-filled device of size bytes in memory; can be resized. */
+MUST_CHECK int blkdev_mem_open(uint64_t size, struct blkdev **out);
+
+/*
+ * The host file or block device at path, read-only.  -errno of open(2);
+ * -EISDIR; -EINVAL for what has no size (fifo, terminal).
+ */
+MUST_CHECK int blkdev_file_open(const char *path, struct blkdev **out);
+
+/*
+ * The open file fd, which *out owns from now on, also after an error.
+ * Flush is fdatasync.
+ */
+MUST_CHECK int blkdev_file_adopt(int fd, bool writable, struct blkdev **out);
+
+/*
+ * A write-back cache of lower.  Writes, trims and resizes stay in memory (any
+ * byte range; 4 KiB blocks inside) until blkdev_flush, which hands them to
+ * lower in ascending order and then flushes lower: with an overlay below, all
+ * of it becomes durable at once.  Past dirty_max bytes dirty the oldest are
+ * handed down early, without a flush; where lower refuses (-ENOSPC) they stay
+ * in memory.  Clean blocks that small reads touched are kept, at most
+ * clean_max bytes of them.  lower may be read-only: then the cache is a
+ * scratch layer in memory and flush fails with -EROFS.
+ * On success *out owns lower; on error the caller still does.
+ * Reads, writes and trims lock for themselves: any thread, any time.
+ */
+MUST_CHECK int blkdev_cache_open(struct blkdev *lower, uint64_t dirty_max,
+    uint64_t clean_max, struct blkdev **out);
+
+/* Bytes of cache that wait for a flush; dev must be a cache. */
+uint64_t blkdev_cache_dirty(struct blkdev *dev);
+
+/* Drop everything unwritten; the cache shows lower again. */
+void blkdev_cache_discard(struct blkdev *dev);
+
+#endif

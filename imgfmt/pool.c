@@ -1,0 +1,142 @@
+#include "pool.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "compat.h"
+
+struct pool {
+	pthread_mutex_t turn; /* held over one run; taken before lock */
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t start, done;
+	unsigned nthreads; /* started workers */
+	pthread_t *threads;
+	bool quit;
+	uint64_t run;  /* number of the current run */
+	unsigned busy; /* workers that have not finished it */
+	size_t n, next, failed_at;
+	int error;
+	int (*work)(void *, size_t);
+	void *arg;
+};
+
+/* Take and do pieces until none is left.  Called and returns locked. */
+static void
+do_pieces(struct pool *p)
+{
+	while (p->next < p->n && p->error == 0) {
+		size_t i = p->next++;
+		int rc;
+
+		pthread_mutex_unlock(&p->lock);
+		rc = p->work(p->arg, i);
+		pthread_mutex_lock(&p->lock);
+		if (rc < 0 && (p->error == 0 || i < p->failed_at)) {
+			p->error = rc;
+			p->failed_at = i;
+		}
+	}
+}
+
+static void *
+worker(void *arg)
+{
+	struct pool *p = arg;
+	uint64_t seen = 0;
+
+	pthread_mutex_lock(&p->lock);
+	for (;;) {
+		while (!p->quit && p->run == seen)
+			pthread_cond_wait(&p->start, &p->lock);
+		if (p->quit)
+			break;
+		seen = p->run;
+		do_pieces(p);
+		if (--p->busy == 0)
+			pthread_cond_signal(&p->done);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+int
+pool_run(struct pool *p, size_t n, int (*work)(void *arg, size_t i), void *arg)
+{
+	int rc;
+
+	pthread_mutex_lock(&p->turn);
+	pthread_mutex_lock(&p->lock);
+	p->n = n;
+	p->next = 0;
+	p->error = 0;
+	p->work = work;
+	p->arg = arg;
+	p->busy = p->nthreads;
+	p->run++;
+	pthread_cond_broadcast(&p->start);
+	do_pieces(p);
+	while (p->busy > 0)
+		pthread_cond_wait(&p->done, &p->lock);
+	rc = p->error;
+	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->turn);
+	return rc;
+}
+
+unsigned
+pool_threads(const struct pool *p)
+{
+	return p->nthreads + 1;
+}
+
+int
+pool_open(unsigned threads, struct pool **out)
+{
+	struct pool *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return -ENOMEM;
+	if (threads == 0)
+		threads = compat_ncpu();
+	p->threads = calloc(threads, sizeof(*p->threads));
+	if (p->threads == NULL) {
+		free(p);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&p->turn, NULL);
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->start, NULL);
+	pthread_cond_init(&p->done, NULL);
+	while (p->nthreads < threads - 1) {
+		int rc =
+		    pthread_create(&p->threads[p->nthreads], NULL, worker, p);
+
+		if (rc != 0) {
+			pool_close(p);
+			return -rc;
+		}
+		p->nthreads++;
+	}
+	*out = p;
+	return 0;
+}
+
+void
+pool_close(struct pool *p)
+{
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->quit = true;
+	pthread_cond_broadcast(&p->start);
+	pthread_mutex_unlock(&p->lock);
+	for (unsigned i = 0; i < p->nthreads; i++)
+		pthread_join(p->threads[i], NULL);
+	pthread_cond_destroy(&p->start);
+	pthread_cond_destroy(&p->done);
+	pthread_mutex_destroy(&p->turn);
+	pthread_mutex_destroy(&p->lock);
+	free(p->threads);
+	free(p);
+}

@@ -1,0 +1,35 @@
+/*
+ * A pool of worker threads for pieces of one larger job: compressing or
+ * decompressing clusters.
+ */
+#ifndef POOL_H
+#define POOL_H
+
+#include <stddef.h>
+
+#include "err.h"
+
+struct pool;
+
+/*
+ * Start threads - 1 workers (the caller of pool_run is one more); 0 means one
+ * a processor.  -ENOMEM, -EAGAIN.
+ */
+MUST_CHECK int pool_open(unsigned threads, struct pool **out);
+
+/*
+ * Call work(arg, i) for every i in 0..n-1, in any order, in parallel, and
+ * return when all are done: 0, or the error of the lowest i that failed (all
+ * are run or, after a failure, those not yet started are skipped).  Any
+ * thread may call; calls on one pool take turns.
+ */
+MUST_CHECK int pool_run(
+    struct pool *pool, size_t n, int (*work)(void *arg, size_t i), void *arg);
+
+/* How many threads take part in a run. */
+unsigned pool_threads(const struct pool *pool);
+
+/* Ends the workers.  NULL is fine. */
+void pool_close(struct pool *pool);
+
+#endif

@@ -1,0 +1,85 @@
+#include "../../imgfmt/bitmap.h"
+#include "../../imgfmt/bytes.h"
+#include "../../imgfmt/crc32c.h"
+#include "../../imgfmt/pool.h"
+
+#include "check.h"
+
+static void
+integers_keep_their_byte_order(void)
+{
+	raw32 big = {{1, 2, 3, 4}};
+
+	CHECK_EQ(le32_get((le32){{0x01, 0x02, 0x03, 0x84}}), 0x84030201);
+	CHECK_EQ(le32_get(le32_set(0xdeadbeef)), 0xdeadbeef);
+	CHECK_EQ(be64_get((be64){{0, 0, 0, 0, 0, 0, 1, 2}}), 0x102);
+	CHECK_EQ(raw32_get(big, true), 0x01020304);
+	CHECK_EQ(raw32_get(big, false), 0x04030201);
+	for (int order = 0; order < 2; order++) {
+		CHECK_EQ(raw16_get(raw16_set(0xabcd, order), order), 0xabcd);
+		CHECK_EQ(raw64_get(raw64_set(0x123456789abcdef, order), order),
+		    0x123456789abcdef);
+	}
+	CHECK_EQ(raw64_get((raw64){{0, 0, 0, 0, 0, 0, 1, 2}}, true), 0x102);
+}
+
+/* formats.md 2.11 gives the value for "123456789". */
+static void
+crc32c_is_the_one_ufs_stores(void)
+{
+	CHECK_EQ(crc32c(0xffffffff, "123456789", 9), 0x1cf96d7c);
+	CHECK_EQ(crc32c(crc32c(0xffffffff, "1234", 4), "56789", 5), 0x1cf96d7c);
+}
+
+static void
+bit_runs_agree_with_single_bits(void)
+{
+	uint8_t map[8] = {0};
+
+	bits_fill(map, 3, 40, true);
+	for (size_t i = 0; i < 64; i++)
+		CHECK_EQ(bit_is_set(map, i), i >= 3 && i < 43);
+	CHECK_EQ(bits_count(map, 0, 64), 40);
+	CHECK_EQ(bits_count(map, 5, 12), 7);
+	CHECK_EQ(bits_find(map, 0, 64, true), 3);
+	CHECK_EQ(bits_find(map, 3, 64, false), 43);
+	CHECK_EQ(bits_find(map, 43, 64, true), 64);
+	bits_fill(map, 10, 9, false);
+	CHECK_EQ(bits_count(map, 0, 64), 31);
+}
+
+static int
+mark(void *arg, size_t i)
+{
+	((unsigned char *)arg)[i]++;
+	return 0;
+}
+
+static int
+fail_from_ten(void *arg, size_t i)
+{
+	(void)arg;
+	return i >= 10 ? -EIO : 0;
+}
+
+static void
+a_pool_does_each_piece_once(void)
+{
+	unsigned char done[1000] = {0};
+	struct pool *pool;
+	int once = 0;
+
+	CHECK_EQ(pool_open(4, &pool), 0);
+	CHECK_EQ(pool_run(pool, sizeof(done), mark, done), 0);
+	for (size_t i = 0; i < sizeof(done); i++)
+		once += done[i] == 1;
+	CHECK_EQ(once, 1000);
+	CHECK_EQ(pool_run(pool, 100, fail_from_ten, NULL), -EIO);
+	CHECK_EQ(pool_run(pool, 10, fail_from_ten, NULL), 0);
+	pool_close(pool);
+}
+
+TESTS({"integers keep their byte order", integers_keep_their_byte_order},
+    {"crc32c is the one UFS stores", crc32c_is_the_one_ufs_stores},
+    {"bit runs agree with single bits", bit_runs_agree_with_single_bits},
+    {"a pool does each piece once", a_pool_does_each_piece_once})

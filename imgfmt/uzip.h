@@ -1,0 +1,151 @@
+/*
+ * geom_uzip images: a block device compressed cluster by cluster
+ * (formats.md 1).  The reader is a read-only blkdev of nclusters * cluster
+ * bytes; the writer takes clusters in order, as plain bytes or as the
+ * compressed bytes of another image.
+ */
+#ifndef UZIP_H
+#define UZIP_H
+
+#include "blkdev.h"
+#include "pool.h"
+
+enum uzip_codec {
+	UZIP_ZLIB, /* letters V, v */
+	UZIP_LZMA, /* letters L, l: .xz streams */
+	UZIP_ZSTD, /* letters Z, z */
+};
+
+enum { UZIP_PREAMBLE = 128 };
+
+struct uzip_info {
+	enum uzip_codec codec;
+	char letter;  /* byte 11 of the file: V v L l Z z */
+	char version; /* byte 12: '2', '3', '4' */
+	uint32_t cluster; /* bytes, a multiple of 512 up to 1 MiB */
+	uint32_t nclusters;
+	uint8_t preamble[UZIP_PREAMBLE]; /* as found */
+};
+
+enum uzip_kind {
+	UZIP_ZERO,   /* nothing stored */
+	UZIP_STORED, /* first user of its bytes */
+	UZIP_BACKREF, /* shares the bytes of an earlier cluster */
+};
+
+/* Where a cluster's compressed bytes lie in the container. */
+struct uzip_span {
+	enum uzip_kind kind;
+	uint32_t len; /* bytes, may include slack behind the stream */
+	uint64_t off; /* bytes from the start of the container */
+};
+
+/* What the index says, counted: one pass over it. */
+struct uzip_counts {
+	uint64_t zero, stored, backref; /* clusters of each kind */
+	uint64_t stored_bytes;
+	uint64_t data_end; /* end of the last stored cluster's bytes */
+};
+
+/* "zlib", "xz" or "zstd". */
+const char *uzip_codec_name(enum uzip_codec codec);
+
+/* 1 when dev begins like a uzip that kernels accept, 0 when not, -errno. */
+MUST_CHECK int uzip_probe(struct blkdev *dev);
+
+/*
+ * Open the container lower.  cache_max bounds the bytes of decompressed
+ * clusters that are kept.  pool, which may be NULL, is borrowed for reads of
+ * many clusters.  The index is paged in lazily for V, L and Z; v, l and z
+ * need one scan.  On success *out owns lower; on error the caller still does.
+ * -ECORRUPT: the header or the index contradicts formats.md 1.5, 1.6; said
+ * with its byte offset.  -ENOTSUP: cloop of another kind, said.
+ */
+MUST_CHECK int uzip_open(struct blkdev *lower, uint64_t cache_max,
+    struct pool *pool, struct blkdev **out);
+
+/* Facts of an open image; dev must come from uzip_open. */
+const struct uzip_info *uzip_info(struct blkdev *dev);
+
+/* The container below the decompressed view; still dev's. */
+struct blkdev *uzip_container(struct blkdev *dev);
+
+/* Where cluster i lies.  -ECORRUPT: its index entries are invalid. */
+MUST_CHECK int uzip_span(
+    struct blkdev *dev, uint32_t i, struct uzip_span *out);
+
+/* Count the kinds of clusters.  Errors as uzip_span. */
+MUST_CHECK int uzip_count(struct blkdev *dev, struct uzip_counts *out);
+
+/* Called as work goes on; a negative answer (-EINTR) stops it. */
+typedef int uzip_progress(void *arg, uint64_t done_bytes);
+
+/*
+ * Judge the whole image as kernels would: index rules of formats.md 1.5 and
+ * 1.6, every cluster decoded.  Each fault is one log_error line; their number
+ * is the result, or -errno where checking could not go on.
+ */
+MUST_CHECK int uzip_check(struct blkdev *dev, struct pool *pool,
+    uzip_progress *progress, void *arg);
+
+/* How a new image is to be written. */
+struct uzip_params {
+	enum uzip_codec codec;
+	int level; /* 0: the default of the codec */
+	uint32_t cluster;
+	bool dedup;
+	bool keep_zeroes; /* -Z: zero clusters are compressed too */
+	/* NULL: mkuzip's text for codec and dedup (formats.md 1.2) */
+	const uint8_t *preamble;
+};
+
+struct uzip_writer;
+
+/*
+ * Start an image of nclusters clusters at base of out (which is resized as it
+ * grows and stays the caller's).  pool is borrowed.  -EINVAL: a cluster size
+ * or level that the codec or kernels cannot take, said.
+ */
+MUST_CHECK int uzip_writer_open(struct blkdev *out, uint64_t base,
+    uint32_t nclusters, const struct uzip_params *params, struct pool *pool,
+    struct uzip_writer **w);
+
+/*
+ * Append len bytes of plain data; any length, the last cluster is padded with
+ * zeroes at the end.  Compresses in parallel.  -EFBIG: more than nclusters;
+ * -EOVERFLOW: a cluster that kernels would refuse (formats.md 1.5, max_blen),
+ * said with its number and what helps.  Others from writing out.
+ */
+MUST_CHECK int uzip_writer_put(
+    struct uzip_writer *w, const void *buf, size_t len);
+
+/* Append n zero clusters.  Only between whole clusters. */
+MUST_CHECK int uzip_writer_put_zero(struct uzip_writer *w, uint32_t n);
+
+/*
+ * Append clusters first .. first + n - 1 of the open image from, which has
+ * the same codec and cluster size, as their compressed bytes, without decoding
+ * them (but the last of the image, whose length the index may not tell).
+ * Back-references stay back-references to where their bytes went, or carry
+ * the bytes where those were not copied (livecds.md, hazard 4).  Only between
+ * whole clusters.
+ */
+MUST_CHECK int uzip_writer_put_from(struct uzip_writer *w,
+    struct blkdev *from, uint32_t first, uint32_t n);
+
+struct uzip_written {
+	uint64_t bytes; /* of the container, padded to 512 */
+	uint64_t compressed, copied, zero, backref; /* clusters */
+};
+
+/*
+ * Pad the last cluster and the file, write the index.  Clusters never given
+ * are zero.  *out is set on success.  w stays to be closed.
+ */
+MUST_CHECK int uzip_writer_finish(
+    struct uzip_writer *w, struct uzip_written *out);
+
+/* NULL is fine. */
+void uzip_writer_close(struct uzip_writer *w);
+
+#endif

@@ -76,15 +76,15 @@ MUST_CHECK int iso_lookup(
     struct iso *iso, const char *path, struct iso_node *out);
 
 /* The target of a symbolic link; -EINVAL for others, -ENAMETOOLONG. */
-MUST_CHECK int iso_readlink(struct iso *iso, const struct iso_node *node,
-    char *buf, size_t len);
+MUST_CHECK int iso_readlink(
+    struct iso *iso, const struct iso_node *node, char *buf, size_t len);
 
 /*
  * A file's bytes as a device; it shares dev (blkdev_ref).  -EISDIR; -ENOTSUP:
  * multi-extent, which FreeBSD cannot read either (trap 73).
  */
-MUST_CHECK int iso_file_open(struct iso *iso, const struct iso_node *node,
-    struct blkdev **out);
+MUST_CHECK int iso_file_open(
+    struct iso *iso, const struct iso_node *node, struct blkdev **out);
 
 /*
  * Patching.  A plan says where the bytes of a new ISO come from when one file

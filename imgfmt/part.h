@@ -10,9 +10,9 @@
 enum { PART_MAX = 128 };
 
 struct part {
-	char name[16]; /* p1 (GPT), s1 (MBR), s2a or a (BSD label) */
+	char name[16];  /* p1 (GPT), s1 (MBR), s2a or a (BSD label) */
 	char scheme[8]; /* "gpt", "mbr", "bsd" */
-	char type[48]; /* in words: "freebsd-ufs", "efi", "0xa5" ... */
+	char type[48];  /* in words: "freebsd-ufs", "efi", "0xa5" ... */
 	char label[80]; /* GPT partition name as UTF-8, else "" */
 	uint64_t off, len;
 };

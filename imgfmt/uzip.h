@@ -20,16 +20,16 @@ enum { UZIP_PREAMBLE = 128 };
 
 struct uzip_info {
 	enum uzip_codec codec;
-	char letter;  /* byte 11 of the file: V v L l Z z */
-	char version; /* byte 12: '2', '3', '4' */
+	char letter;      /* byte 11 of the file: V v L l Z z */
+	char version;     /* byte 12: '2', '3', '4' */
 	uint32_t cluster; /* bytes, a multiple of 512 up to 1 MiB */
 	uint32_t nclusters;
 	uint8_t preamble[UZIP_PREAMBLE]; /* as found */
 };
 
 enum uzip_kind {
-	UZIP_ZERO,   /* nothing stored */
-	UZIP_STORED, /* first user of its bytes */
+	UZIP_ZERO,    /* nothing stored */
+	UZIP_STORED,  /* first user of its bytes */
 	UZIP_BACKREF, /* shares the bytes of an earlier cluster */
 };
 
@@ -71,8 +71,7 @@ const struct uzip_info *uzip_info(struct blkdev *dev);
 struct blkdev *uzip_container(struct blkdev *dev);
 
 /* Where cluster i lies.  -ECORRUPT: its index entries are invalid. */
-MUST_CHECK int uzip_span(
-    struct blkdev *dev, uint32_t i, struct uzip_span *out);
+MUST_CHECK int uzip_span(struct blkdev *dev, uint32_t i, struct uzip_span *out);
 
 /* Count the kinds of clusters.  Errors as uzip_span. */
 MUST_CHECK int uzip_count(struct blkdev *dev, struct uzip_counts *out);
@@ -85,8 +84,8 @@ typedef int uzip_progress(void *arg, uint64_t done_bytes);
  * 1.6, every cluster decoded.  Each fault is one log_error line; their number
  * is the result, or -errno where checking could not go on.
  */
-MUST_CHECK int uzip_check(struct blkdev *dev, struct pool *pool,
-    uzip_progress *progress, void *arg);
+MUST_CHECK int uzip_check(
+    struct blkdev *dev, struct pool *pool, uzip_progress *progress, void *arg);
 
 /* How a new image is to be written. */
 struct uzip_params {
@@ -130,8 +129,8 @@ MUST_CHECK int uzip_writer_put_zero(struct uzip_writer *w, uint32_t n);
  * the bytes where those were not copied (livecds.md, hazard 4).  Only between
  * whole clusters.
  */
-MUST_CHECK int uzip_writer_put_from(struct uzip_writer *w,
-    struct blkdev *from, uint32_t first, uint32_t n);
+MUST_CHECK int uzip_writer_put_from(
+    struct uzip_writer *w, struct blkdev *from, uint32_t first, uint32_t n);
 
 struct uzip_written {
 	uint64_t bytes; /* of the container, padded to 512 */

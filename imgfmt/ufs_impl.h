@@ -1,0 +1,252 @@
+/*
+ * Private to the UFS engine, ufs_*.c.
+ *
+ * Rules of the house:
+ *   1. The public functions of ufs.h take fs->lock (shared to look, exclusive
+ *      to change) and call the functions below, which never lock it.
+ *   2. A node (in-core inode) is got with ufs_node_get and given back with
+ *      ufs_node_put.  Whoever changes one holds the lock exclusively and calls
+ *      ufs_node_store before the operation ends: the device (a cache) then
+ *      holds the inode as it is to be.
+ *   3. Cylinder groups and the superblock are changed in core and reach the
+ *      device in ufs_sync_metadata, at a flush.
+ *   4. An operation reads and checks all it needs before it changes anything,
+ *      as far as it can; when it still fails half way it leaves the file
+ *      system consistent (give back what was allocated).
+ */
+#ifndef UFS_IMPL_H
+#define UFS_IMPL_H
+
+#include <pthread.h>
+
+#include "ufs.h"
+#include "ufs_format.h"
+
+/* An in-core inode. */
+struct ufs_node {
+	uint64_t ino;
+	struct ufs_dinode d;
+	unsigned refs; /* ufs_node_get minus ufs_node_put; by nodes_lock */
+	uint64_t pins; /* ufs_pin minus ufs_unpin */
+	struct ufs_node *hash_next, *lru_prev, *lru_next;
+	/* Directories: names found so far, or NULL (ufs_dirindex.c). */
+	struct ufs_dirindex *index;
+	/* Where the directory scan for free space goes on. */
+	uint64_t dir_free_hint;
+	/* The last mapping found, so that sequential access is cheap. */
+	uint64_t map_lbn, map_fsb, map_run;
+};
+
+/* A cylinder group in core: the block's bytes, changed in place. */
+struct ufs_cg {
+	uint32_t cgx;
+	bool dirty;
+	uint8_t *raw;             /* sb.cgsize bytes */
+	uint32_t nfrags, nblocks; /* of this group; blocks: whole ones */
+	uint32_t ninited; /* inodes that have been initialised (trap 31) */
+	struct ufs_csum cs;
+	uint32_t rotor, frotor, irotor;
+};
+
+struct ufs {
+	pthread_rwlock_t lock;
+	struct blkdev *dev; /* owned */
+	struct ufs_options opt;
+	struct ufs_super sb;
+	uint8_t sbraw[UFS_SBLOCK_SIZE];
+	bool sb_dirty;      /* anything changed since the last sync */
+	bool backups_dirty; /* grown: the backup superblocks must follow */
+	const char *read_only_why;
+	struct ufs_cg_layout layout;
+	struct ufs_cg **cgs;        /* sb.ncg pointers, NULL until loaded */
+	pthread_mutex_t nodes_lock; /* the node table; taken after lock */
+	struct ufs_node_table *nodes;
+	uint32_t last_gen; /* of the inode made last */
+};
+
+/* -- ufs_inode.c ---------------------------------------------------------- */
+
+/*
+ * The node of ino, read when it is not there.  -ESTALE: outside the file
+ * system, not initialised, or free (mode 0).  -ECORRUPT, said: check hash,
+ * type, or size beyond what the format allows.
+ */
+MUST_CHECK int ufs_node_get(
+    struct ufs *fs, uint64_t ino, struct ufs_node **out);
+void ufs_node_put(struct ufs *fs, struct ufs_node *node);
+/* Encode the node into the device. */
+MUST_CHECK int ufs_node_store(struct ufs *fs, struct ufs_node *node);
+/* Drop the node of an inode that was just freed; others keep no reference. */
+void ufs_node_forget(struct ufs *fs, struct ufs_node *node);
+/* A fresh node for the inode just allocated, zeroed but for ino. */
+MUST_CHECK int ufs_node_new(
+    struct ufs *fs, uint64_t ino, struct ufs_node **out);
+/* Call each for every node that is in core; see ufs_readdir. */
+int ufs_node_each(
+    struct ufs *fs, int (*each)(void *arg, struct ufs_node *node), void *arg);
+MUST_CHECK int ufs_nodes_open(struct ufs *fs);
+void ufs_nodes_close(struct ufs *fs);
+
+void ufs_attr_of(
+    const struct ufs *fs, const struct ufs_node *node, struct ufs_attr *out);
+
+static inline bool
+ufs_is_dir(const struct ufs_node *node)
+{
+	return (node->d.mode & 0170000) == 0040000;
+}
+
+static inline bool
+ufs_is_reg(const struct ufs_node *node)
+{
+	return (node->d.mode & 0170000) == 0100000;
+}
+
+static inline bool
+ufs_is_link(const struct ufs_node *node)
+{
+	return (node->d.mode & 0170000) == 0120000;
+}
+
+/* -- ufs_bmap.c: file block to fragment, reading only ---------------------- */
+
+/* Way from the inode to a block: levels of indirection and indices. */
+struct ufs_path {
+	int level; /* 0: db[index[0]]; n: ib[n - 1], then index[0..n-1] */
+	uint32_t index[UFS_NINDIRECT];
+};
+/* -EFBIG: lbn beyond triple indirection. */
+MUST_CHECK int ufs_path_to(
+    const struct ufs_super *sb, uint64_t lbn, struct ufs_path *out);
+
+/*
+ * Where logical block lbn lies: *fsb (0: a hole) and how many blocks from
+ * there on (at least 1, at most most) are contiguous on disk, or are holes
+ * as well.  A mapped address is checked: inside the file system, not in
+ * metadata, aligned.  -ECORRUPT, said.
+ */
+MUST_CHECK int ufs_bmap(struct ufs *fs, struct ufs_node *node, uint64_t lbn,
+    uint64_t most, uint64_t *fsb, uint64_t *run);
+
+/* Read entry i of the indirect block at fsb. */
+MUST_CHECK int ufs_indir_get(
+    struct ufs *fs, uint64_t fsb, uint32_t i, uint64_t *entry);
+MUST_CHECK int ufs_indir_set(
+    struct ufs *fs, uint64_t fsb, uint32_t i, uint64_t entry);
+
+/*
+ * Whether nfrags fragments at fsb may hold data: inside the file system and
+ * its group, not over a group's metadata, not across a block boundary.
+ */
+bool ufs_data_range_ok(
+    const struct ufs_super *sb, uint64_t fsb, uint32_t nfrags);
+
+/* -- ufs_file.c ------------------------------------------------------------ */
+
+/* As ufs_read, for a node; also for directories and long symlinks. */
+MUST_CHECK int64_t ufs_node_read(
+    struct ufs *fs, struct ufs_node *node, uint64_t off, void *buf, size_t len);
+
+/* -- ufs_dir.c: reading ---------------------------------------------------- */
+
+/* A directory entry and its place. */
+struct ufs_slot {
+	uint64_t off;  /* of the entry, in the directory */
+	uint64_t prev; /* of the entry before it in its chunk, or off */
+	struct ufs_dirent entry;
+};
+/*
+ * Call each for every live entry (ino != 0) from byte offset off on.
+ * -ECORRUPT, said: a chunk that entries do not tile (formats.md 2.9).
+ */
+MUST_CHECK int ufs_dir_each(struct ufs *fs, struct ufs_node *dir, uint64_t off,
+    int (*each)(void *arg, const struct ufs_slot *slot), void *arg);
+/* -ENOENT.  Finds whiteouts too (entry.type 14). */
+MUST_CHECK int ufs_dir_find(struct ufs *fs, struct ufs_node *dir,
+    const char *name, size_t len, struct ufs_slot *out);
+/* 0, -EINVAL, -ENAMETOOLONG: whether name may be given to a new entry. */
+MUST_CHECK int ufs_name_ok(const char *name, size_t len);
+
+/* -- ufs_dirindex.c: name hash in core, for large directories -------------- */
+
+void ufs_dirindex_drop(struct ufs_node *dir);
+
+/* -- ufs_dirmod.c: changing -------------------------------------------------
+ */
+
+/* Enter name for ino; the name is not there.  Grows the directory. */
+MUST_CHECK int ufs_dir_enter(struct ufs *fs, struct ufs_node *dir,
+    const char *name, size_t len, uint64_t ino, uint8_t type);
+MUST_CHECK int ufs_dir_erase(
+    struct ufs *fs, struct ufs_node *dir, const struct ufs_slot *slot);
+/* Let the entry point to another inode. */
+MUST_CHECK int ufs_dir_redirect(struct ufs *fs, struct ufs_node *dir,
+    const struct ufs_slot *slot, uint64_t ino, uint8_t type);
+
+/* -- ufs_cg.c: one cylinder group ------------------------------------------ */
+
+/* Load (once) and validate group cgx.  -ECORRUPT, said: hash, magic, maps. */
+MUST_CHECK int ufs_cg_get(struct ufs *fs, uint32_t cgx, struct ufs_cg **out);
+/* Write dirty groups and their summaries, then the superblock. */
+MUST_CHECK int ufs_sync_metadata(struct ufs *fs);
+
+/* -- ufs_alloc.c: choice among groups; grows when all are full --------------
+ */
+
+/*
+ * Allocate nfrags (1..frag) fragments near hint (0: none; else preferred
+ * address), in one block; a full block is aligned.  -ENOSPC.
+ */
+MUST_CHECK int ufs_alloc_frags(struct ufs *fs, struct ufs_node *node,
+    uint64_t hint, uint32_t nfrags, uint64_t *fsb);
+/* Try to extend a run of have fragments at fsb to want, in place: 1 or 0. */
+MUST_CHECK int ufs_extend_frags(
+    struct ufs *fs, uint64_t fsb, uint32_t have, uint32_t want);
+/* Free and trim; the caller drops the pointer. */
+MUST_CHECK int ufs_free_frags(struct ufs *fs, uint64_t fsb, uint32_t nfrags);
+/* A new inode of that type near dir's; grows when none is free. */
+MUST_CHECK int ufs_alloc_inode(
+    struct ufs *fs, struct ufs_node *dir, uint32_t mode, uint64_t *ino);
+/* Free the inode's number; its blocks are gone already. */
+MUST_CHECK int ufs_free_inode(struct ufs *fs, uint64_t ino, bool was_dir);
+
+/* -- ufs_grow.c --------------------------------------------------------------
+ */
+
+/*
+ * Make room for at least one more inode (want_inode) or some blocks, within
+ * opt.size_limit, doubling reasonably.  -ENOSPC: at the limit.
+ */
+MUST_CHECK int ufs_grow_some(struct ufs *fs, bool want_inode);
+/* As ufs_grow, locked already. */
+MUST_CHECK int ufs_grow_to(struct ufs *fs, uint64_t bytes);
+
+/* -- ufs_balloc.c: giving blocks to files -----------------------------------
+ */
+
+/*
+ * Make logical block lbn writable: allocate what is missing, so that at least
+ * bytes (1..bsize) of it are held when the file is to be size bytes long.
+ * *fresh tells that the block is new (its old content is zeroes).
+ */
+MUST_CHECK int ufs_balloc(struct ufs *fs, struct ufs_node *node, uint64_t lbn,
+    uint64_t size, uint64_t *fsb, bool *fresh);
+/* Set the size, freeing or allocating (no trailing hole, trap 28). */
+MUST_CHECK int ufs_truncate_to(
+    struct ufs *fs, struct ufs_node *node, uint64_t size);
+
+/* -- ufs_xattr.c --------------------------------------------------------------
+ */
+
+/* Free the attribute area of an inode that goes away. */
+MUST_CHECK int ufs_xattr_free(struct ufs *fs, struct ufs_node *node);
+
+/* -- common
+ * --------------------------------------------------------------------- */
+
+struct timespec ufs_now(void);
+/* Set mtime/ctime of a node to now; what: bits. */
+enum { UFS_TOUCH_M = 1, UFS_TOUCH_C = 2 };
+void ufs_touch(struct ufs_node *node, unsigned what);
+
+#endif

@@ -15,7 +15,7 @@
 
 enum {
 	OVERLAY_BLOCK = 4096,
-	OVERLAY_ID_MAX = 64,    /* bytes of base identity */
+	OVERLAY_ID_MAX = 64, /* bytes of base identity */
 	OVERLAY_NOTE_MAX = 1 << 20,
 };
 
@@ -33,7 +33,7 @@ MUST_CHECK int overlay_create(
 
 enum {
 	OVERLAY_READ_ONLY = 1, /* a snapshot of the last completed flush; may
-	                          be opened while another process writes */
+				  be opened while another process writes */
 };
 
 /*

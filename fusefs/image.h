@@ -1,0 +1,112 @@
+/*
+ * An address such as live.iso, base.ufs.uzip, live.iso:/data/base.ufs.uzip or
+ * disk.img:p2, opened layer by layer down to the device that holds a file
+ * system.  Content decides what each layer is, never its name.
+ */
+#ifndef IMAGE_H
+#define IMAGE_H
+
+#include "../imgfmt/blkdev.h"
+#include "../imgfmt/iso.h"
+#include "../imgfmt/pool.h"
+
+/* What a run of bytes turns out to be. */
+enum image_kind {
+	IMAGE_UNKNOWN,
+	IMAGE_ISO,
+	IMAGE_UZIP,
+	IMAGE_UFS,
+	IMAGE_GZ,
+	IMAGE_PARTITIONED, /* GPT, MBR or BSD label */
+	/* recognised, not edited: image_kind_advice says what to do */
+	IMAGE_ZFS_POOL,
+	IMAGE_ZFS_STREAM,
+	IMAGE_CLOOP, /* Linux cloop 3, 4 or a uzip letter nobody knows */
+	IMAGE_SQUASHFS,
+	IMAGE_EXT,
+	IMAGE_FAT,
+	IMAGE_GELI, /* encrypted: GELI or LUKS */
+	IMAGE_XZ,
+	IMAGE_ZSTD,
+	IMAGE_BZIP2,
+	IMAGE_ZIP,
+	IMAGE_QCOW,
+};
+
+/* Look at dev's content.  A kind, or -errno. */
+MUST_CHECK int image_identify(struct blkdev *dev);
+/* "UFS file system", "squashfs" ... */
+const char *image_kind_name(enum image_kind kind);
+/* What the user can do with a kind that relive does not edit; or NULL. */
+const char *image_kind_advice(enum image_kind kind);
+
+/* One step from the host file to the file system. */
+struct image_layer {
+	enum image_kind kind;
+	char *name; /* path in the ISO, partition; "" for what needs none */
+	/* This layer's own bytes.  For a uzip and a gz: the container. */
+	struct blkdev *dev;
+	uint64_t off; /* in the host file where plain, else UINT64_MAX */
+};
+
+enum { IMAGE_LAYERS_MAX = 8 };
+
+struct image {
+	char *path;       /* of the host file, as realpath(3) gives it */
+	char *inner;      /* the rest of the address, "" for none; canonical:
+			     also filled in when an ISO has one image only */
+	unsigned nlayers; /* layer[0] is the host file as a whole, the last
+			     one is what holds the file system (IMAGE_UFS) */
+	struct image_layer layer[IMAGE_LAYERS_MAX];
+	struct iso *iso;          /* or NULL; of the layer of kind ISO */
+	struct iso_node iso_node; /* the image's file in it */
+	struct blkdev *uzip;      /* or NULL: the uzip device, from uzip_open */
+	struct blkdev *dev;       /* uncompressed, read-only: holds the UFS */
+	bool inflated;            /* dev is a copy that gz_inflate made */
+};
+
+struct image_options {
+	struct pool *pool;  /* or NULL; borrowed */
+	uint64_t cache_max; /* bytes of decompressed clusters kept */
+	/* Where a .gz is inflated to: a folder that exists; NULL: an unlinked
+	 * file in TMPDIR. */
+	const char *scratch;
+};
+
+enum {
+	IMAGE_TOP_ONLY = 1, /* stop at the address's own layer: `info` of an ISO
+			       with several images, `ls` of its tree */
+};
+
+/*
+ * Open address: the longest prefix that exists is the host file.  An ISO or a
+ * disk that holds exactly one system image needs no inner path; with several
+ * the error lists them.  -EINVAL, said: what it is instead, and the advice.
+ * Others as the layers', said.
+ */
+MUST_CHECK int image_open(const char *address,
+    const struct image_options *options, unsigned flags, struct image **out);
+void image_close(struct image *image);
+
+static inline void
+image_closep(struct image **image)
+{
+	image_close(*image);
+}
+
+/* A system image found on an ISO. */
+struct image_found {
+	char path[1024];
+	enum image_kind
+	    kind; /* as identified; what is in a gz is not looked at */
+	struct iso_node node;
+};
+/*
+ * Search the ISO's tree for files that look like images (every regular file
+ * over 64 KiB: its first bytes); at most n are stored, how many there are is
+ * returned, or -errno.
+ */
+MUST_CHECK int image_find(
+    struct iso *iso, struct image_found *found, unsigned n);
+
+#endif

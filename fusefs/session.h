@@ -1,0 +1,105 @@
+/*
+ * A session: what belongs to one edited image.  It is a folder, IMAGE.relive/
+ * beside the image or the one that --session names:
+ *
+ *	lock           held (flock) by the one process that writes
+ *	base           text: the address and identity of the base
+ *	NAME.overlay   the overlay of the image NAME ("image" for an address
+ *	               without inner path, else the path with '/' as '%')
+ *	NAME.inflated  a .gz base, inflated once
+ *	mount          text: pid and mount point, while mounted
+ *
+ * Opened, it is the whole stack: image - overlay - cache - ufs.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "../imgfmt/ufs.h"
+#include "image.h"
+#include "overlay.h"
+
+enum session_mode {
+	SESSION_WRITE,    /* take the lock, create what is missing */
+	SESSION_SNAPSHOT, /* read the last flushed state, beside a writer */
+	SESSION_BASE,     /* the image alone, no session looked at */
+};
+
+struct session_options {
+	enum session_mode mode;
+	const char *dir;     /* of --session, or NULL */
+	uint64_t size_limit; /* --size; 0: base + 4 GiB (DESIGN.md 6) */
+	bool wait;           /* for the lock, up to 10 s (umount under way) */
+	struct image_options image;
+};
+
+struct session {
+	char *dir; /* the session folder */
+	struct image *image;
+	struct overlay_id id;   /* of the base */
+	struct blkdev *overlay; /* or NULL: SESSION_BASE, or nothing edited */
+	struct blkdev *cache;   /* top of the devices; owned by fs */
+	struct ufs *fs;
+	int lock;    /* fd or -1 */
+	bool exists; /* there is an overlay with at least one transaction */
+};
+
+/*
+ * Open the stack for address, which may also be a session folder
+ * (IMAGE.relive) or a mount point of ours (found through /proc/mounts and the
+ * session's "mount" file).
+ * SESSION_WRITE: -EBUSY, said with pid and mount point, when another process
+ *   holds it; -EROFS, said why, when the file system must not be written;
+ *   -EACCES and -EROFS of the folder, said, with --session as the advice.
+ * SESSION_SNAPSHOT: the snapshot lies in a scratch cache, the orphans of its
+ *   note already freed, metadata in step (ufs_sync_to_device): what
+ *   blkdev_next_change of ->cache tells is what a commit must write.  With no
+ *   session it shows the base.
+ * A base whose identity is the one that an in-place commit recorded has been
+ * committed: then the overlay is dropped first.
+ * -ESTALE, said: the session belongs to another image.
+ */
+MUST_CHECK int session_open(const char *address,
+    const struct session_options *options, struct session **out);
+
+/*
+ * Close without flushing.  Lock released last.  NULL is fine.
+ */
+void session_close(struct session *session);
+
+static inline void
+session_closep(struct session **session)
+{
+	session_close(*session);
+}
+
+/* Flush, then leave the overlay's index (overlay_finish).  Writers only. */
+MUST_CHECK int session_finish(struct session *session);
+
+/*
+ * Remove the session's files of address, or the whole folder when nothing of
+ * another image is in it.  -EBUSY, said: mounted.  -ENOENT: there is none.
+ */
+MUST_CHECK int session_discard(const char *address, const char *dir);
+
+/*
+ * Where address is mounted at present: the mount point into buf.  -ENOENT:
+ * it is not.
+ */
+MUST_CHECK int session_mounted_at(
+    const char *address, const char *dir, char *buf, size_t len);
+
+/*
+ * For commit --in-place, with the lock held: record durably that the base
+ * will be the file at path (the finished new image), so that a crash between
+ * here and the rename loses nothing.
+ */
+MUST_CHECK int session_record_successor(
+    struct session *session, const char *path);
+/* After the rename: drop the overlay of what has been committed. */
+MUST_CHECK int session_drop_overlay(struct session *session);
+
+/* The identity of an open image (DESIGN.md 6, "Base identity"). */
+MUST_CHECK int session_identity(
+    const struct image *image, struct overlay_id *out);
+
+#endif

@@ -28,13 +28,19 @@ IMGFMT = \
 
 FUSEFS =
 
-MKIMAGE =
+MKIMAGE = \
+	mkimage/cmd.c \
+	mkimage/outfile.c \
+	mkimage/progress.c \
+
 
 SRCS = $(IMGFMT) $(FUSEFS) $(MKIMAGE)
 OBJS = $(SRCS:.c=.o)
 
 UNIT = \
 	tests/unit/test_blkdev \
+	tests/unit/test_cmd \
+	tests/unit/test_outfile \
 	tests/unit/test_vocabulary \
 
 .SUFFIXES:
@@ -42,7 +48,10 @@ UNIT = \
 .c.o:
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-all: librelive.a
+all: relive
+
+relive: librelive.a mkimage/main.o
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ mkimage/main.o librelive.a $(LIBS)
 
 librelive.a: $(OBJS)
 	rm -f $@
@@ -59,6 +68,7 @@ clean:
 	rm -rf build
 
 .PHONY: all unit clean
+
 # Fast compiles: every object depends on all headers.
 HDRS != ls */*.h tests/*/*.h
-$(OBJS) $(UNIT:=.o): $(HDRS)
+$(OBJS) mkimage/main.o $(UNIT:=.o): $(HDRS)

@@ -1,0 +1,267 @@
+#include "outfile.h"
+
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../imgfmt/log.h"
+
+struct outfile {
+	struct blkdev *dev;
+	char *path;      /* final name, links resolved */
+	char *temporary; /* in the same directory */
+	struct outfile *next;
+};
+
+/*
+ * The files under way.  The signal handler walks the list, so it changes only
+ * with the signals blocked.
+ */
+static struct outfile *under_way;
+static volatile sig_atomic_t stop;
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+enum { NSIGNALS = sizeof(signals) / sizeof(*signals) };
+
+bool
+interrupted(void)
+{
+	return stop != 0;
+}
+
+static void
+on_signal(int number)
+{
+	if (stop == 0) {
+		stop = 1;
+		return;
+	}
+	for (struct outfile *o = under_way; o != NULL; o = o->next)
+		(void)unlink(o->temporary);
+	(void)signal(number, SIG_DFL);
+	(void)raise(number);
+}
+
+static void
+hold_signals(bool hold)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (int i = 0; i < NSIGNALS; i++)
+		sigaddset(&set, signals[i]);
+	(void)pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+static void
+catch_signals(void)
+{
+	static bool done;
+	struct sigaction action = {
+	    .sa_handler = on_signal, .sa_flags = SA_RESTART};
+	struct sigaction old;
+
+	if (done)
+		return;
+	done = true;
+	sigemptyset(&action.sa_mask);
+	for (int i = 0; i < NSIGNALS; i++) {
+		/* nohup(1) and shells without job control mean it */
+		if (sigaction(signals[i], NULL, &old) == 0 &&
+		    old.sa_handler == SIG_IGN)
+			continue;
+		(void)sigaction(signals[i], &action, NULL);
+	}
+}
+
+static void
+enlist(struct outfile *o)
+{
+	hold_signals(true);
+	o->next = under_way;
+	under_way = o;
+	hold_signals(false);
+}
+
+static void
+delist(struct outfile *o)
+{
+	struct outfile **at = &under_way;
+
+	hold_signals(true);
+	while (*at != NULL && *at != o)
+		at = &(*at)->next;
+	if (*at == o)
+		*at = o->next;
+	hold_signals(false);
+}
+
+/* Where path really is, and the mode its file should have. */
+static int
+resolve(const char *path, char **real, mode_t *mode)
+{
+	struct stat st;
+	mode_t mask;
+
+	if (stat(path, &st) == 0) {
+		*mode = st.st_mode & 0777;
+		if (S_ISDIR(st.st_mode))
+			return -EISDIR;
+		if (!S_ISREG(st.st_mode))
+			return -EINVAL;
+		*real = realpath(path, NULL);
+	} else if (errno == ENOENT) {
+		mask = umask(0);
+		umask(mask);
+		*mode = 0666 & ~mask;
+		*real = strdup(path);
+	} else {
+		return -errno;
+	}
+	return *real == NULL ? -errno : 0;
+}
+
+static int
+open_temporary(struct outfile *o, mode_t mode)
+{
+	scoped(freep) char *dir = strdup(o->path);
+	scoped(freep) char *base = strdup(o->path);
+	int fd;
+
+	if (dir == NULL || base == NULL ||
+	    asprintf(&o->temporary, "%s/.%.200s.XXXXXX", dirname(dir),
+		basename(base)) < 0) {
+		o->temporary = NULL;
+		return -ENOMEM;
+	}
+	fd = mkostemp(o->temporary, O_CLOEXEC);
+	if (fd < 0) {
+		int rc = -errno;
+
+		free(o->temporary);
+		o->temporary = NULL;
+		return rc;
+	}
+	enlist(o);
+	if (fchmod(fd, mode) < 0)
+		log_debug("cannot set the mode of '%s'", o->temporary);
+	return blkdev_file_adopt(fd, true, &o->dev);
+}
+
+int
+outfile_create(const char *path, struct outfile **out)
+{
+	struct outfile *o = calloc(1, sizeof(*o));
+	mode_t mode = 0;
+	int rc;
+
+	catch_signals();
+	rc = o == NULL ? -ENOMEM : resolve(path, &o->path, &mode);
+	if (rc == 0)
+		rc = open_temporary(o, mode);
+	if (rc < 0) {
+		log_error("cannot create '%s': %s", path,
+		    rc == -EINVAL ? "it is not a regular file" : strerror(-rc));
+		outfile_abort(o);
+		return rc;
+	}
+	*out = o;
+	return 0;
+}
+
+struct blkdev *
+outfile_dev(struct outfile *o)
+{
+	return o->dev;
+}
+
+const char *
+outfile_temporary(const struct outfile *o)
+{
+	return o->temporary;
+}
+
+void
+outfile_abort(struct outfile *o)
+{
+	if (o == NULL)
+		return;
+	blkdev_close(o->dev);
+	if (o->temporary != NULL)
+		(void)unlink(o->temporary);
+	delist(o);
+	free(o->temporary);
+	free(o->path);
+	free(o);
+}
+
+int
+outfile_sync(struct outfile *o)
+{
+	int rc = interrupted() ? -EINTR : blkdev_flush(o->dev);
+
+	if (rc == -EINTR)
+		log_error("interrupted, '%s' not written", o->path);
+	else if (rc < 0)
+		log_error("cannot write '%s': %s", o->path, strerror(-rc));
+	return rc;
+}
+
+/* The rename is durable once its directory is. */
+static int
+sync_directory(const char *path)
+{
+	scoped(freep) char *dir = strdup(path);
+	scoped(fdclosep) int fd = -1;
+
+	if (dir == NULL)
+		return -ENOMEM;
+	fd = open(dirname(dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* Some file systems cannot sync directories, and need not. */
+	return fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
+}
+
+int
+outfile_commit(struct outfile *o)
+{
+	int rc = outfile_sync(o);
+
+	if (rc < 0) {
+		outfile_abort(o);
+		return rc;
+	}
+	if (rename(o->temporary, o->path) < 0) {
+		rc = -errno;
+		log_error("cannot name '%s': %s", o->path, strerror(-rc));
+		outfile_abort(o);
+		return rc;
+	}
+	/* It has its name now: nothing to remove any more. */
+	delist(o);
+	free(o->temporary);
+	o->temporary = NULL;
+	rc = sync_directory(o->path);
+	if (rc < 0)
+		log_error("cannot sync the folder of '%s': %s", o->path,
+		    strerror(-rc));
+	outfile_abort(o);
+	return rc;
+}
+
+int
+outfile_not_input(const char *path, const char *input)
+{
+	struct stat a, b;
+
+	if (stat(path, &a) < 0 || stat(input, &b) < 0 || a.st_dev != b.st_dev ||
+	    a.st_ino != b.st_ino)
+		return 0;
+	log_error("'%s' is the input itself; choose another output", path);
+	return -EINVAL;
+}

@@ -1,0 +1,57 @@
+/*
+ * Output files that appear whole or not at all: written under a temporary
+ * name in their own directory, made durable, then renamed.  Neither a failure
+ * nor an interrupt leaves the temporary file behind.
+ */
+#ifndef OUTFILE_H
+#define OUTFILE_H
+
+#include <stdbool.h>
+
+#include "../imgfmt/blkdev.h"
+
+struct outfile;
+
+/*
+ * Start the file that will be at path, in place of what is there; a symbolic
+ * link is followed.  From now on SIGINT, SIGTERM and SIGHUP only set the flag
+ * of interrupted(); a second one removes the file and ends the program.
+ * Errors are said: -EISDIR, -EINVAL (something there that is no regular
+ * file), others of open(2).
+ */
+MUST_CHECK int outfile_create(const char *path, struct outfile **out);
+
+/* Its bytes: writable, resizable, empty at first; stays the outfile's. */
+struct blkdev *outfile_dev(struct outfile *o);
+
+/* The temporary name it has until outfile_commit. */
+const char *outfile_temporary(const struct outfile *o);
+
+/*
+ * Make the file durable and give it its name; o is gone afterwards in any
+ * case, and the file too when this fails, said.  -EINTR, said: interrupted.
+ */
+MUST_CHECK int outfile_commit(struct outfile *o);
+
+/*
+ * As outfile_commit in two steps, for who has to do something durable in
+ * between (commit --in-place): sync, said, then commit.
+ */
+MUST_CHECK int outfile_sync(struct outfile *o);
+
+/* Drop the file.  NULL is fine. */
+void outfile_abort(struct outfile *o);
+
+static inline void
+outfile_abortp(struct outfile **o)
+{
+	outfile_abort(*o);
+}
+
+/* -EINVAL, said, when path and input are the same file: it would be lost. */
+MUST_CHECK int outfile_not_input(const char *path, const char *input);
+
+/* The user has asked us to stop. */
+bool interrupted(void);
+
+#endif

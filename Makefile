@@ -25,6 +25,8 @@ IMGFMT = \
 	imgfmt/crc32c.c \
 	imgfmt/log.c \
 	imgfmt/pool.c \
+	imgfmt/ufs_format.c \
+	imgfmt/ufs_format_inode.c \
 
 FUSEFS =
 

@@ -209,7 +209,15 @@ struct ufs_super {
 	uint64_t pendingblocks, unrefs;
 	uint32_t pendinginodes, sujfree;
 	uint64_t sblockloc;
+	uint64_t providersize; /* frags; 0 in old images, not checked */
 	uint32_t cgrotor;
+	/*
+	 * Dialects that we only read (formats.md 2.2, 2.4, 2.5).  old_layout:
+	 * staggered groups, rotational tables or one of the others below.
+	 */
+	bool old_layout;
+	bool old_dirs;   /* before 4.4BSD: no d_type, no inline targets */
+	bool old_inodes; /* 16-bit ids where freelink is now */
 };
 
 /* A decoded inode. */
@@ -365,6 +373,21 @@ ufs_blksize(const struct ufs_super *sb, uint64_t size, uint64_t lbn)
 		return sb->bsize;
 	tail = (uint32_t)(size & (sb->bsize - 1));
 	return (tail + sb->fsize - 1) & ~(sb->fsize - 1);
+}
+
+/*
+ * Whether a symbolic link keeps its target in the inode (formats.md 2.8,
+ * trap 38; before 4.4BSD: when it holds no block).  di_blocks does not tell:
+ * attributes count in it.
+ */
+static inline bool
+ufs_target_is_inline(const struct ufs_super *sb, const struct ufs_dinode *d)
+{
+	if ((d->mode & 0170000) != 0120000)
+		return false;
+	if (sb->old_dirs)
+		return d->blocks == 0 && d->size <= 60;
+	return d->size < sb->maxsymlinklen;
 }
 
 /* Bytes an entry with a name of namelen bytes needs. */

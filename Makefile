@@ -18,13 +18,17 @@ SAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 IMGFMT = \
 	imgfmt/bitmap.c \
 	imgfmt/blkdev.c \
+	imgfmt/blkdev_cache.c \
+	imgfmt/blkdev_cache_flush.c \
 	imgfmt/blkdev_file.c \
 	imgfmt/blkdev_mem.c \
 	imgfmt/blkdev_slice.c \
+	imgfmt/cache_map.c \
 	imgfmt/compat.c \
 	imgfmt/crc32c.c \
 	imgfmt/log.c \
 	imgfmt/pool.c \
+	imgfmt/radix.c \
 	imgfmt/ufs_format.c \
 	imgfmt/ufs_format_inode.c \
 
@@ -39,8 +43,13 @@ MKIMAGE = \
 SRCS = $(IMGFMT) $(FUSEFS) $(MKIMAGE)
 OBJS = $(SRCS:.c=.o)
 
+# What unit tests share.
+TESTLIB = \
+	tests/unit/blkdev_fault.c \
+
 UNIT = \
 	tests/unit/test_blkdev \
+	tests/unit/test_cache \
 	tests/unit/test_cmd \
 	tests/unit/test_outfile \
 	tests/unit/test_vocabulary \
@@ -59,8 +68,9 @@ librelive.a: $(OBJS)
 	rm -f $@
 	$(AR) -rcs $@ $(OBJS)
 
-$(UNIT): librelive.a $(UNIT:=.o)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $@.o librelive.a $(LIBS)
+$(UNIT): librelive.a $(TESTLIB:.c=.o) $(UNIT:=.o)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $@.o $(TESTLIB:.c=.o) \
+		librelive.a $(LIBS)
 
 unit: $(UNIT)
 	prove -e '' $(UNIT)
@@ -74,3 +84,4 @@ clean:
 # Fast compiles: every object depends on all headers.
 HDRS != ls */*.h tests/*/*.h
 $(OBJS) mkimage/main.o $(UNIT:=.o): $(HDRS)
+$(OBJS) $(TESTLIB:.c=.o) $(UNIT:=.o): $(HDRS)

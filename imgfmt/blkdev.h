@@ -154,22 +154,33 @@ MUST_CHECK int blkdev_file_adopt(int fd, bool writable, struct blkdev **out);
 /*
  * A write-back cache of lower.  Writes, trims and resizes stay in memory (any
  * byte range; 4 KiB blocks inside) until blkdev_flush, which hands them to
- * lower in ascending order and then flushes lower: with an overlay below, all
- * of it becomes durable at once.  Past dirty_max bytes dirty the oldest are
- * handed down early, without a flush; where lower refuses (-ENOSPC) they stay
- * in memory.  Clean blocks that small reads touched are kept, at most
- * clean_max bytes of them.  lower may be read-only: then the cache is a
- * scratch layer in memory and flush fails with -EROFS.
+ * lower in ascending order, its new size first, and then flushes lower: with
+ * an overlay below, all of it becomes durable at once.  Past dirty_max bytes
+ * dirty what was written longest ago is handed down early, without a flush;
+ * where lower refuses (-ENOSPC) it stays in memory, without bound: whoever
+ * writes looks at blkdev_cache_dirty between two operations.  Clean blocks
+ * that small reads (64 KiB) or small writes touched are kept, at most
+ * clean_max bytes of them.
+ * lower may be read-only: then the cache is a scratch layer in memory, and
+ * flush fails with -EROFS once there is something to flush.
  * On success *out owns lower; on error the caller still does.
- * Reads, writes and trims lock for themselves: any thread, any time.
+ * Reads, writes, trims and flushes lock for themselves: any thread, any time;
+ * a write during a flush may or may not be part of it.  lower must take reads
+ * while one thread writes, trims or flushes (files, memory and overlays do).
  */
 MUST_CHECK int blkdev_cache_open(struct blkdev *lower, uint64_t dirty_max,
     uint64_t clean_max, struct blkdev **out);
 
-/* Bytes of cache that wait for a flush; dev must be a cache. */
+/*
+ * Bytes written since the last flush, whether still here or handed down
+ * early; not 0 while anything waits for a flush.  dev must be a cache.
+ */
 uint64_t blkdev_cache_dirty(struct blkdev *dev);
 
-/* Drop everything unwritten; the cache shows lower again. */
+/*
+ * Drop everything that was not handed down; the cache shows lower again.
+ * Wants the caller's exclusion.
+ */
 void blkdev_cache_discard(struct blkdev *dev);
 
 #endif

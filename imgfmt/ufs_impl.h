@@ -22,6 +22,8 @@
 #include "ufs.h"
 #include "ufs_format.h"
 
+enum { UFS_DIR_CLASSES = 8 };
+
 /* An in-core inode. */
 struct ufs_node {
 	uint64_t ino;
@@ -31,8 +33,9 @@ struct ufs_node {
 	struct ufs_node *hash_next, *lru_prev, *lru_next;
 	/* Directories: names found so far, or NULL (ufs_dirindex.c). */
 	struct ufs_dirindex *index;
-	/* Where the directory scan for free space goes on. */
-	uint64_t dir_free_hint;
+	/* Directories: chunks before dir_room[k] have no room for an entry of
+	 * size class k (ufs_dirmod.c). */
+	uint32_t dir_room[UFS_DIR_CLASSES];
 	/* The last mapping found, so that sequential access is cheap. */
 	uint64_t map_lbn, map_fsb, map_run;
 };
@@ -61,8 +64,31 @@ struct ufs {
 	struct ufs_cg **cgs;        /* sb.ncg pointers, NULL until loaded */
 	pthread_mutex_t nodes_lock; /* the node table; taken after lock */
 	struct ufs_node_table *nodes;
-	uint32_t last_gen; /* of the inode made last */
+	bool broken;      /* an operation was left half done: ufs_half_done */
+	uint64_t changes; /* operations begun that may have changed something */
+	uint64_t flushed; /* of these, how many the last flush made durable */
+	pthread_mutex_t flush_lock; /* one flush at a time; before lock */
 };
+
+/* -- ufs_sync.c ----------------------------------------------------------- */
+
+/*
+ * Begin an operation that changes something: takes the lock.  -EROFS; -EIO:
+ * broken.  After success ufs_change_end ends it; it returns rc.
+ */
+MUST_CHECK int ufs_change_begin(struct ufs *fs);
+int ufs_change_end(struct ufs *fs, int rc);
+int64_t ufs_change_end64(struct ufs *fs, int64_t rc);
+
+/*
+ * An operation failed with rc where it cannot be undone: from now on nothing
+ * can be changed or flushed, so that the last flushed state, which is whole,
+ * is what remains.  Returns rc.
+ */
+int ufs_half_done(struct ufs *fs, int rc);
+
+/* Free a node that has neither a name nor a pin; gives the reference back. */
+MUST_CHECK int ufs_node_reap(struct ufs *fs, struct ufs_node *node);
 
 /* -- ufs_inode.c ---------------------------------------------------------- */
 
@@ -190,6 +216,32 @@ MUST_CHECK int ufs_cg_get(struct ufs *fs, uint32_t cgx, struct ufs_cg **out);
 /* Write dirty groups and their summaries, then the superblock. */
 MUST_CHECK int ufs_sync_metadata(struct ufs *fs);
 
+/* -- ufs_cgmap.c: a group's maps, with all that is counted from them --------
+ */
+
+/* Bit i of the answer: whether fragment i of the group's block blk is free. */
+unsigned ufs_cgmap_block(
+    const struct ufs *fs, const struct ufs_cg *cg, uint32_t blk);
+/* Whether all n fragments from first on, within one block, are so. */
+bool ufs_cgmap_all(const struct ufs *fs, const struct ufs_cg *cg,
+    uint32_t first, uint32_t n, bool is_free);
+/* Make n fragments from first on, within one block, free or used. */
+void ufs_cgmap_change(struct ufs *fs, struct ufs_cg *cg, uint32_t first,
+    uint32_t n, bool to_free);
+/* The first fragment of a free block, searched from fragment from; -1. */
+int64_t ufs_cgmap_find_block(
+    const struct ufs *fs, const struct ufs_cg *cg, uint32_t from);
+/* n free fragments within a block that is partly used, the tightest fit; -1. */
+int64_t ufs_cgmap_find_frags(
+    const struct ufs *fs, const struct ufs_cg *cg, uint32_t from, uint32_t n);
+/* Index of a free inode; -1. */
+int64_t ufs_cgmap_find_inode(const struct ufs *fs, const struct ufs_cg *cg);
+bool ufs_cgmap_inode_used(
+    const struct ufs *fs, const struct ufs_cg *cg, uint32_t i);
+/* Mark inode i used or free, which is not so yet. */
+void ufs_cgmap_mark_inode(
+    struct ufs *fs, struct ufs_cg *cg, uint32_t i, bool used, bool is_dir);
+
 /* -- ufs_alloc.c: choice among groups; grows when all are full --------------
  */
 
@@ -202,9 +254,16 @@ MUST_CHECK int ufs_alloc_frags(struct ufs *fs, struct ufs_node *node,
 /* Try to extend a run of have fragments at fsb to want, in place: 1 or 0. */
 MUST_CHECK int ufs_extend_frags(
     struct ufs *fs, uint64_t fsb, uint32_t have, uint32_t want);
-/* Free and trim; the caller drops the pointer. */
+/*
+ * Free and trim; the caller drops the pointer.  More than a block's worth
+ * must be whole blocks.  -ECORRUPT, said: some of it was not in use; the rest
+ * is free.
+ */
 MUST_CHECK int ufs_free_frags(struct ufs *fs, uint64_t fsb, uint32_t nfrags);
-/* A new inode of that type near dir's; grows when none is free. */
+/*
+ * A new inode of that type near dir's; grows when none is free.  Its place on
+ * the device is zeroed but for the generation number, which is a new one.
+ */
 MUST_CHECK int ufs_alloc_inode(
     struct ufs *fs, struct ufs_node *dir, uint32_t mode, uint64_t *ino);
 /* Free the inode's number; its blocks are gone already. */
@@ -225,15 +284,48 @@ MUST_CHECK int ufs_grow_to(struct ufs *fs, uint64_t bytes);
  */
 
 /*
- * Make logical block lbn writable: allocate what is missing, so that at least
- * bytes (1..bsize) of it are held when the file is to be size bytes long.
- * *fresh tells that the block is new (its old content is zeroes).
+ * Make logical block lbn writable: allocate what is missing of it, given that
+ * the file is to be (at least) size bytes long, size > lbn * bsize.
+ * *fresh: the block is new, and the caller has to write or zero all that
+ * ufs_blksize says of it; otherwise what was added is zeroed already.
+ * A tail of fragments before lbn becomes a whole block, and the size grows to
+ * its end.  The caller sets the size to end in lbn (or later) in any case; on
+ * error it restores the size with ufs_truncate_to.
  */
 MUST_CHECK int ufs_balloc(struct ufs *fs, struct ufs_node *node, uint64_t lbn,
     uint64_t size, uint64_t *fsb, bool *fresh);
-/* Set the size, freeing or allocating (no trailing hole, trap 28). */
+/* Zero len bytes at byte offset off of the device. */
+MUST_CHECK int ufs_zero(struct ufs *fs, uint64_t off, uint64_t len);
+/* The largest size a regular file may have. */
+uint64_t ufs_size_max(const struct ufs *fs);
+
+/* -- ufs_truncate.c: taking blocks from files -------------------------------
+ */
+
+/*
+ * Set the size, freeing or allocating (no trailing hole, trap 28).  The node
+ * is changed, not stored; after an error it is as before.
+ */
 MUST_CHECK int ufs_truncate_to(
     struct ufs *fs, struct ufs_node *node, uint64_t size);
+/* Free the blocks from first up to end (not included), whole ones only. */
+MUST_CHECK int ufs_free_range(
+    struct ufs *fs, struct ufs_node *node, uint64_t first, uint64_t end);
+/* Whether all block pointers of node could be freed.  -ECORRUPT, said. */
+MUST_CHECK int ufs_check_blocks(struct ufs *fs, struct ufs_node *node);
+/* Free all blocks; pointers that are wrong are dropped. */
+MUST_CHECK int ufs_free_all(struct ufs *fs, struct ufs_node *node);
+
+/* -- ufs_write.c ------------------------------------------------------------
+ */
+
+/*
+ * Write, or with buf NULL allocate as zeroes what is missing, len bytes at
+ * off, for any node with data.  *done bytes were written, also after an
+ * error; the size covers them.  The node is changed, not stored.
+ */
+MUST_CHECK int ufs_node_write(struct ufs *fs, struct ufs_node *node,
+    uint64_t off, const void *buf, uint64_t len, uint64_t *done);
 
 /* -- ufs_xattr.c --------------------------------------------------------------
  */

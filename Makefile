@@ -37,6 +37,8 @@ FUSEFS =
 MKIMAGE = \
 	mkimage/cmd.c \
 	mkimage/outfile.c \
+	mkimage/path.c \
+	mkimage/plan.c \
 	mkimage/progress.c \
 
 
@@ -52,6 +54,7 @@ UNIT = \
 	tests/unit/test_cache \
 	tests/unit/test_cmd \
 	tests/unit/test_outfile \
+	tests/unit/test_plan \
 	tests/unit/test_vocabulary \
 
 .SUFFIXES:

@@ -18,6 +18,18 @@ compat_copy_range(
 	return n < 0 ? -errno : n;
 }
 
+int
+compat_syncfs(int fd)
+{
+#if defined(__linux__)
+	return syncfs(fd) < 0 ? -errno : 0;
+#else
+	(void)fd;
+	sync();
+	return 0;
+#endif
+}
+
 unsigned
 compat_ncpu(void)
 {

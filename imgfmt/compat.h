@@ -17,6 +17,12 @@
 MUST_CHECK int64_t compat_copy_range(
     int from, uint64_t from_off, int to, uint64_t to_off, uint64_t len);
 
+/*
+ * Let everything written to the file system that fd lies on reach it.
+ * -errno of syncfs(2).
+ */
+MUST_CHECK int compat_syncfs(int fd);
+
 /* Processors this process may use, at least 1. */
 unsigned compat_ncpu(void);
 

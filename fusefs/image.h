@@ -25,12 +25,15 @@ enum image_kind {
 	IMAGE_SQUASHFS,
 	IMAGE_EXT,
 	IMAGE_FAT,
-	IMAGE_GELI, /* encrypted: GELI or LUKS */
+	IMAGE_GELI, /* encrypted on FreeBSD */
+	IMAGE_LUKS, /* encrypted on Linux */
 	IMAGE_XZ,
 	IMAGE_ZSTD,
 	IMAGE_BZIP2,
 	IMAGE_ZIP,
 	IMAGE_QCOW,
+	IMAGE_VMDK,
+	IMAGE_VDI,
 };
 
 /* Look at dev's content.  A kind, or -errno. */
@@ -39,6 +42,13 @@ MUST_CHECK int image_identify(struct blkdev *dev);
 const char *image_kind_name(enum image_kind kind);
 /* What the user can do with a kind that relive does not edit; or NULL. */
 const char *image_kind_advice(enum image_kind kind);
+
+/*
+ * Split an address into the host file (or folder), as realpath(3) gives it,
+ * and the rest, "" for none: the longest prefix that exists, cut at a ':' or
+ * at the end.  Both are the caller's to free.  -ENOENT and others, said.
+ */
+MUST_CHECK int image_split(const char *address, char **path, char **inner);
 
 /* One step from the host file to the file system. */
 struct image_layer {
@@ -61,21 +71,25 @@ struct image {
 	struct iso *iso;          /* or NULL; of the layer of kind ISO */
 	struct iso_node iso_node; /* the image's file in it */
 	struct blkdev *uzip;      /* or NULL: the uzip device, from uzip_open */
-	struct blkdev *dev;       /* uncompressed, read-only: holds the UFS */
-	bool inflated;            /* dev is a copy that gz_inflate made */
+	/* Uncompressed, read-only: holds the UFS.  NULL where the flags made
+	 * image_open stop before it. */
+	struct blkdev *dev;
+	bool inflated; /* dev is a copy that gz_inflate made */
 };
 
 struct image_options {
 	struct pool *pool;  /* or NULL; borrowed */
 	uint64_t cache_max; /* bytes of decompressed clusters kept */
-	/* Where a .gz is inflated to: a folder that exists; NULL: an unlinked
-	 * file in TMPDIR. */
+	/* Where a .gz is inflated to and looked for: a folder that exists;
+	 * NULL: an unlinked file in TMPDIR. */
 	const char *scratch;
 };
 
 enum {
-	IMAGE_TOP_ONLY = 1, /* stop at the address's own layer: `info` of an ISO
-			       with several images, `ls` of its tree */
+	IMAGE_TOP_ONLY = 1, /* stop at the address's own layer, whatever kind it
+			       is: `info` of an ISO with several images, `ls`
+			       of its tree */
+	IMAGE_NO_INFLATE = 2, /* stop at a gz */
 };
 
 /*
@@ -93,6 +107,12 @@ image_closep(struct image **image)
 {
 	image_close(*image);
 }
+
+/*
+ * The layer that holds the image as one run of bytes, compressed or not: the
+ * first that is neither ISO nor partitioned.
+ */
+const struct image_layer *image_container(const struct image *image);
 
 /* A system image found on an ISO. */
 struct image_found {

@@ -6,7 +6,7 @@
  *	base           text: the address and identity of the base
  *	NAME.overlay   the overlay of the image NAME ("image" for an address
  *	               without inner path, else the path with '/' as '%')
- *	NAME.inflated  a .gz base, inflated once
+ *	NAME.HASH.inflated  a .gz base, inflated once; HASH is of the .gz
  *	mount          text: pid and mount point, while mounted
  *
  * Opened, it is the whole stack: image - overlay - cache - ufs.

@@ -1,8 +1,15 @@
 #include "compat.h"
 
 #include <sched.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/mount.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <mntent.h>
+#endif
 
 int64_t
 compat_copy_range(
@@ -44,3 +51,95 @@ compat_ncpu(void)
 	n = sysconf(_SC_NPROCESSORS_ONLN);
 	return n > 0 ? (unsigned)n : 1;
 }
+
+#if defined(__linux__)
+
+enum { MOUNT_LINE_MAX = 64 << 10 };
+
+static void
+endmntentp(FILE **f)
+{
+	if (*f != NULL)
+		(void)endmntent(*f);
+}
+
+int
+compat_mounts(
+    int (*each)(void *arg, const struct compat_mount *mount), void *arg)
+{
+	scoped(endmntentp) FILE *table = setmntent("/proc/self/mounts", "re");
+	scoped(freep) char *line = malloc(MOUNT_LINE_MAX);
+	struct mntent entry;
+	int rc = 0;
+
+	if (table == NULL)
+		return -errno;
+	if (line == NULL)
+		return -ENOMEM;
+	while (
+	    rc == 0 && getmntent_r(table, &entry, line, MOUNT_LINE_MAX) != NULL)
+		rc = each(arg,
+		    &(struct compat_mount){.source = entry.mnt_fsname,
+			.target = entry.mnt_dir,
+			.type = entry.mnt_type});
+	return rc;
+}
+
+/* Only fusermount3, which is set-uid root, may unmount for a user. */
+static int
+unmount_by_helper(const char *dir, bool lazy)
+{
+	char name[] = "fusermount3", flags[] = "-qu", lazy_flags[] = "-quz",
+	     end[] = "--";
+	scoped(freep) char *target = strdup(dir);
+	char *argv[] = {name, lazy ? lazy_flags : flags, end, target, NULL};
+	extern char **environ;
+	pid_t pid;
+	int rc, status;
+
+	if (target == NULL)
+		return -ENOMEM;
+	rc = posix_spawnp(&pid, name, NULL, NULL, argv, environ);
+	if (rc != 0)
+		return -rc;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
+}
+
+int
+compat_unmount(const char *dir, bool lazy)
+{
+	int flags = UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0);
+
+	if (umount2(dir, flags) == 0)
+		return 0;
+	return errno == EPERM ? unmount_by_helper(dir, lazy) : -errno;
+}
+
+#else /* FreeBSD */
+
+int
+compat_mounts(
+    int (*each)(void *arg, const struct compat_mount *mount), void *arg)
+{
+	struct statfs *all;
+	int n = getmntinfo(&all, MNT_NOWAIT);
+	int rc = n == 0 ? -errno : 0;
+
+	for (int i = 0; i < n && rc == 0; i++)
+		rc = each(arg,
+		    &(struct compat_mount){.source = all[i].f_mntfromname,
+			.target = all[i].f_mntonname,
+			.type = all[i].f_fstypename});
+	return rc;
+}
+
+int
+compat_unmount(const char *dir, bool lazy)
+{
+	return unmount(dir, lazy ? MNT_FORCE : 0) == 0 ? 0 : -errno;
+}
+
+#endif

@@ -5,6 +5,7 @@
 #ifndef COMPAT_H
 #define COMPAT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "err.h"
@@ -25,5 +26,26 @@ MUST_CHECK int compat_syncfs(int fd);
 
 /* Processors this process may use, at least 1. */
 unsigned compat_ncpu(void);
+
+/* A mounted file system, as the kernel tells. */
+struct compat_mount {
+	const char *source; /* of a FUSE file system: what it calls itself */
+	const char *target; /* the mount point */
+	const char *type;   /* "fuse.relive" ... */
+};
+
+/*
+ * Call each for every mount this process sees, in order of mounting.  A
+ * non-zero answer stops and is returned.
+ */
+MUST_CHECK int compat_mounts(
+    int (*each)(void *arg, const struct compat_mount *mount), void *arg);
+
+/*
+ * Unmount the FUSE file system at dir, as root or as the user who mounted it;
+ * lazy: at once, even where files in it are open.  -EBUSY, -EPERM, -EINVAL.
+ * Waits for dirty pages to reach the daemon, which must be serving.
+ */
+MUST_CHECK int compat_unmount(const char *dir, bool lazy);
 
 #endif

@@ -8,6 +8,12 @@
 MUST_CHECK int gz_probe(struct blkdev *dev);
 
 /*
+ * Inflate only the first len bytes into buf; how many there are, at most len.
+ * Nothing is said: -ECORRUPT just tells that it is no sound gzip file.
+ */
+MUST_CHECK int64_t gz_peek(struct blkdev *dev, void *buf, size_t len);
+
+/*
  * Inflate dev into out, a resizable empty device, up to most bytes.
  * -ECORRUPT: damaged or cut short, said with the offset; -EFBIG: longer.
  */

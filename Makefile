@@ -31,6 +31,11 @@ IMGFMT = \
 	imgfmt/radix.c \
 	imgfmt/ufs_format.c \
 	imgfmt/ufs_format_inode.c \
+	imgfmt/uzip_cache.c \
+	imgfmt/uzip_codec.c \
+	imgfmt/uzip_format.c \
+	imgfmt/uzip_index.c \
+	imgfmt/uzip_read.c \
 
 FUSEFS =
 
@@ -55,6 +60,8 @@ UNIT = \
 	tests/unit/test_cmd \
 	tests/unit/test_outfile \
 	tests/unit/test_plan \
+	tests/unit/test_uzip \
+	tests/unit/test_uzip_fault \
 	tests/unit/test_vocabulary \
 
 .SUFFIXES:

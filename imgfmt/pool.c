@@ -21,6 +21,9 @@ struct pool {
 	void *arg;
 };
 
+/* This thread is doing a piece: a run inside it is done by itself alone. */
+static _Thread_local bool inside;
+
 /* Take and do pieces until none is left.  Called and returns locked. */
 static void
 do_pieces(struct pool *p)
@@ -30,7 +33,9 @@ do_pieces(struct pool *p)
 		int rc;
 
 		pthread_mutex_unlock(&p->lock);
+		inside = true;
 		rc = p->work(p->arg, i);
+		inside = false;
 		pthread_mutex_lock(&p->lock);
 		if (rc < 0 && (p->error == 0 || i < p->failed_at)) {
 			p->error = rc;
@@ -60,11 +65,23 @@ worker(void *arg)
 	return NULL;
 }
 
+static int
+run_alone(size_t n, int (*work)(void *arg, size_t i), void *arg)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc >= 0; i++)
+		rc = work(arg, i);
+	return rc < 0 ? rc : 0;
+}
+
 int
 pool_run(struct pool *p, size_t n, int (*work)(void *arg, size_t i), void *arg)
 {
 	int rc;
 
+	if (inside)
+		return run_alone(n, work, arg);
 	pthread_mutex_lock(&p->turn);
 	pthread_mutex_lock(&p->lock);
 	p->n = n;

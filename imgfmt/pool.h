@@ -21,7 +21,8 @@ MUST_CHECK int pool_open(unsigned threads, struct pool **out);
  * Call work(arg, i) for every i in 0..n-1, in any order, in parallel, and
  * return when all are done: 0, or the error of the lowest i that failed (all
  * are run or, after a failure, those not yet started are skipped).  Any
- * thread may call; calls on one pool take turns.
+ * thread may call; calls on one pool take turns; a call from inside a piece
+ * does all its work in that thread.
  */
 MUST_CHECK int pool_run(
     struct pool *pool, size_t n, int (*work)(void *arg, size_t i), void *arg);

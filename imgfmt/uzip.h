@@ -56,12 +56,20 @@ MUST_CHECK int uzip_probe(struct blkdev *dev);
 /*
  * Open the container lower.  cache_max bounds the bytes of decompressed
  * clusters that are kept.  pool, which may be NULL, is borrowed for reads of
- * many clusters.  The index is paged in lazily for V, L and Z; v, l and z
- * need one scan.  On success *out owns lower; on error the caller still does.
- * -ECORRUPT: the header or the index contradicts formats.md 1.5, 1.6; said
- * with its byte offset.  -ENOTSUP: cloop of another kind, said.
+ * many clusters; reads from inside a run of it are fine.  The index is paged
+ * in lazily for V, L and Z; v, l and z need one scan.  On success *out owns
+ * lower; on error the caller still does. -ECORRUPT: the header or the index
+ * contradicts formats.md 1.5, 1.6; said with its byte offset.  -ENOTSUP: cloop
+ * of another kind, said.
  */
 MUST_CHECK int uzip_open(struct blkdev *lower, uint64_t cache_max,
+    struct pool *pool, struct blkdev **out);
+
+/*
+ * As uzip_open, for judging and rescuing: faults of the index are said but do
+ * not refuse the image; reading the clusters they concern fails.
+ */
+MUST_CHECK int uzip_open_damaged(struct blkdev *lower, uint64_t cache_max,
     struct pool *pool, struct blkdev **out);
 
 /* Facts of an open image; dev must come from uzip_open. */
@@ -70,11 +78,22 @@ const struct uzip_info *uzip_info(struct blkdev *dev);
 /* The container below the decompressed view; still dev's. */
 struct blkdev *uzip_container(struct blkdev *dev);
 
-/* Where cluster i lies.  -ECORRUPT: its index entries are invalid. */
+/*
+ * Where cluster i lies.  The last one of the container, which may be followed
+ * by padding, is decoded to tell its true length.  -ECORRUPT: its index
+ * entries are invalid.
+ */
 MUST_CHECK int uzip_span(struct blkdev *dev, uint32_t i, struct uzip_span *out);
 
 /* Count the kinds of clusters.  Errors as uzip_span. */
 MUST_CHECK int uzip_count(struct blkdev *dev, struct uzip_counts *out);
+
+/*
+ * The level for clusters written beside those of dev: what its first ones
+ * show (the level hint of zlib, the dictionary of an xz preset), or 0, the
+ * codec's default, where they do not tell.
+ */
+MUST_CHECK int uzip_level_guess(struct blkdev *dev, int *level);
 
 /* Called as work goes on; a negative answer (-EINTR) stops it. */
 typedef int uzip_progress(void *arg, uint64_t done_bytes);

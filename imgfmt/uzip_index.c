@@ -1,0 +1,459 @@
+#include "uzip_index.h"
+
+#include <string.h>
+
+#include "log.h"
+
+enum {
+	PAGE_ENTRIES = 512, /* and one more, so that each page is enough */
+	PAGES = 64,
+	SCAN_ENTRIES = 8192,
+	TABLE_MOST = 1 << 25, /* clusters; 400 MiB */
+};
+
+struct uzip_page {
+	bool valid;
+	uint32_t number;
+	uint64_t entry[PAGE_ENTRIES + 1];
+};
+
+/* How the parse describes a cluster beside its offset. */
+static const uint32_t LEN_BACKREF = 1u << 30; /* or-ed to the length */
+static const uint32_t LEN_BAD = 1u << 31;
+
+struct uzip_table {
+	uint32_t last; /* last cluster that is no back-reference */
+	uint64_t *off;
+	uint32_t *len;
+};
+
+/* Read entries first .. first + count - 1. */
+static int
+read_entries(
+    struct uzip_index *x, uint64_t first, size_t count, uint64_t *entry)
+{
+	uint8_t *raw = (uint8_t *)entry;
+	int rc = blkdev_read(x->dev, uzip_entry_at(first), raw, count * 8);
+
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		be64 v;
+
+		memcpy(&v, raw + i * 8, sizeof(v));
+		entry[i] = be64_get(v);
+	}
+	return rc;
+}
+
+/*
+ * The whole parse.  It follows the kernel's (formats.md 1.5) entry by entry;
+ * frontier is the end of the last span so far, the kernel keeps one less.
+ */
+struct parse {
+	struct uzip_index *x;
+	struct uzip_table *t;
+	uint32_t *stored; /* clusters with bytes of their own, ascending */
+	uint32_t nstored;
+	uint32_t next; /* entries before it are below the frontier */
+	uint64_t frontier;
+	uzip_index_fault *fault;
+	void *arg;
+};
+
+static void
+parse_fault(struct parse *p, uint32_t i, const char *what)
+{
+	p->t->len[i] = LEN_BAD;
+	if (p->fault != NULL)
+		p->fault(p->arg, i, uzip_entry_at(i), what);
+}
+
+static bool
+in_container(const struct uzip_index *x, uint64_t off)
+{
+	return off >= x->start && off <= x->dev->size;
+}
+
+/* Give i the length of the first stored cluster with its offset. */
+static void
+parse_backref(struct parse *p, uint32_t i)
+{
+	const struct uzip_table *t = p->t;
+	uint32_t lo = 0, hi = p->nstored;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (t->off[p->stored[mid]] < t->off[i])
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == p->nstored || t->off[p->stored[lo]] != t->off[i])
+		parse_fault(p, i, "refers back to where no cluster begins");
+	else
+		t->len[i] = t->len[p->stored[lo]] | LEN_BACKREF;
+}
+
+/*
+ * Where the span of cluster i ends: the next entry at or past the frontier.
+ * Those skipped stay below it, as it only grows: so each is seen once.
+ */
+static uint64_t
+next_entry(struct parse *p, uint32_t i)
+{
+	const struct uzip_index *x = p->x;
+
+	if (p->next <= i)
+		p->next = i + 1;
+	while (p->next < x->n &&
+	    (p->t->off[p->next] < p->frontier ||
+		p->t->off[p->next] > x->dev->size))
+		p->next++;
+	return p->next < x->n ? p->t->off[p->next] : x->end;
+}
+
+static void
+parse_normal(struct parse *p, uint32_t i)
+{
+	struct uzip_table *t = p->t;
+	uint64_t end = next_entry(p, i);
+
+	if (end < p->frontier || end < t->off[i]) {
+		parse_fault(p, i, "lies behind the end that the index states");
+		return;
+	}
+	t->last = i;
+	p->frontier = end;
+	/* Too long is judged when the last cluster is known. */
+	end -= t->off[i];
+	t->len[i] = end > p->x->most ? p->x->most + 1 : (uint32_t)end;
+	if (end > 0)
+		p->stored[p->nstored++] = i;
+}
+
+static void
+parse_entries(struct parse *p)
+{
+	struct uzip_index *x = p->x;
+	struct uzip_table *t = p->t;
+	bool begun = false;
+
+	for (uint32_t i = 0; i < x->n; i++) {
+		if (!in_container(x, t->off[i])) {
+			parse_fault(p, i, "lies outside the container");
+			continue;
+		}
+		if (!begun)
+			p->frontier = t->off[i];
+		begun = true;
+		if (t->off[i] + 1 < p->frontier)
+			parse_backref(p, i);
+		else
+			parse_normal(p, i);
+	}
+	for (uint32_t i = 0; i < x->n; i++) {
+		uint32_t len = t->len[i] & ~LEN_BACKREF;
+
+		if ((len & LEN_BAD) != 0 || len <= x->most)
+			continue;
+		if (i == t->last)
+			t->len[i] = x->most;
+		else
+			parse_fault(p, i, "is longer than kernels accept");
+	}
+}
+
+static void
+table_free(struct uzip_table *t)
+{
+	if (t == NULL)
+		return;
+	free(t->off);
+	free(t->len);
+	free(t);
+}
+
+static int
+table_read(struct uzip_index *x, struct uzip_table *t)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < x->n && rc == 0;) {
+		uint32_t left = x->n - i;
+		uint32_t count = left < SCAN_ENTRIES ? left : SCAN_ENTRIES;
+
+		rc = read_entries(x, i, count, t->off + i);
+		i += count;
+	}
+	return rc;
+}
+
+/* Run the parse; *out is made also where faults were told. */
+static int
+table_make(struct uzip_index *x, uzip_index_fault *fault, void *arg,
+    struct uzip_table **out)
+{
+	struct uzip_table *t;
+	struct parse p = {.x = x, .fault = fault, .arg = arg};
+	int rc;
+
+	if (x->n > TABLE_MOST) {
+		log_error("uzip header at byte 132: %u clusters, the most "
+			  "supported with back-references is %u",
+		    x->n, (unsigned)TABLE_MOST);
+		return -ENOTSUP;
+	}
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return -ENOMEM;
+	t->off = malloc(x->n * sizeof(*t->off));
+	t->len = malloc(x->n * sizeof(*t->len));
+	p.stored = malloc(x->n * sizeof(*p.stored));
+	p.t = t;
+	rc = t->off == NULL || t->len == NULL || p.stored == NULL
+	    ? -ENOMEM
+	    : table_read(x, t);
+	if (rc == 0)
+		parse_entries(&p);
+	free(p.stored);
+	if (rc < 0)
+		table_free(t);
+	else
+		*out = t;
+	return rc;
+}
+
+struct first_fault {
+	uint64_t count, off;
+	uint32_t cluster;
+	const char *what;
+};
+
+static void
+note_fault(void *arg, uint32_t cluster, uint64_t off, const char *what)
+{
+	struct first_fault *f = arg;
+
+	if (f->count++ == 0) {
+		f->cluster = cluster;
+		f->off = off;
+		f->what = what;
+	}
+}
+
+/* Go over to the table.  Called with the lock held, or alone. */
+static int
+use_table(struct uzip_index *x, bool damaged)
+{
+	struct uzip_table *t;
+	struct first_fault f = {0};
+	int rc = table_make(x, note_fault, &f, &t);
+
+	if (rc < 0)
+		return rc;
+	if (f.count > 0) {
+		log_error("uzip index at byte %llu: cluster %u %s%s",
+		    (unsigned long long)f.off, f.cluster, f.what,
+		    f.count > 1 ? ", and more faults" : "");
+		if (!damaged) {
+			table_free(t);
+			return -ECORRUPT;
+		}
+	}
+	__atomic_store_n(&x->table, t, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* The lazy index's first look: both ends, so that a short copy is noticed. */
+static int
+judge_ends(struct uzip_index *x)
+{
+	const uint32_t at[] = {0, x->n - 1};
+
+	for (size_t k = 0; k < 2; k++) {
+		uint64_t entry;
+		int rc = read_entries(x, at[k], 1, &entry);
+
+		if (rc < 0)
+			return rc;
+		if (in_container(x, entry))
+			continue;
+		log_error("uzip index at byte %llu: cluster %u begins at byte "
+			  "%llu, but the container ends at %llu and its data "
+			  "begin at %llu",
+		    (unsigned long long)uzip_entry_at(at[k]), at[k],
+		    (unsigned long long)entry, (unsigned long long)x->dev->size,
+		    (unsigned long long)x->start);
+		return -ECORRUPT;
+	}
+	return 0;
+}
+
+/* entry[n] counts only in version 4 and only if it is not 0 (1.3). */
+static int
+find_end(struct uzip_index *x, char version)
+{
+	int rc = read_entries(x, x->n, 1, &x->stored_end);
+
+	x->end = x->dev->size;
+	if (rc < 0 || version < UZIP_TRUSTED_END || x->stored_end == 0)
+		return rc;
+	if (x->stored_end > x->dev->size) {
+		log_error("uzip index at byte %llu: the data end at byte %llu, "
+			  "but the container at %llu",
+		    (unsigned long long)uzip_entry_at(x->n),
+		    (unsigned long long)x->stored_end,
+		    (unsigned long long)x->dev->size);
+		return -ECORRUPT;
+	}
+	x->end = x->stored_end;
+	return 0;
+}
+
+int
+uzip_index_open(struct uzip_index *x, struct blkdev *dev,
+    const struct uzip_info *info, bool damaged)
+{
+	int rc;
+
+	*x = (struct uzip_index){
+	    .dev = dev,
+	    .n = info->nclusters,
+	    .most = uzip_most_read(info->codec, info->cluster),
+	    .start = uzip_data_start(info->nclusters),
+	};
+	x->pages = calloc(PAGES, sizeof(*x->pages));
+	if (x->pages == NULL)
+		return -ENOMEM;
+	pthread_mutex_init(&x->lock, NULL);
+	rc = find_end(x, info->version);
+	if (rc == -ECORRUPT && damaged)
+		rc = 0;
+	if (rc == 0 && uzip_letter_dedups(info->letter))
+		rc = use_table(x, damaged);
+	else if (rc == 0 && !damaged)
+		rc = judge_ends(x);
+	if (rc < 0)
+		uzip_index_close(x);
+	return rc;
+}
+
+void
+uzip_index_close(struct uzip_index *x)
+{
+	if (x->pages == NULL)
+		return;
+	pthread_mutex_destroy(&x->lock);
+	table_free(x->table);
+	free(x->pages);
+	x->pages = NULL;
+}
+
+static int
+bad_span(uint32_t i, const char *what)
+{
+	log_error("uzip index at byte %llu: cluster %u %s",
+	    (unsigned long long)uzip_entry_at(i), i, what);
+	return -ECORRUPT;
+}
+
+static int
+table_span(
+    const struct uzip_table *t, uint32_t i, struct uzip_span *span, bool *last)
+{
+	uint32_t len = t->len[i];
+
+	if ((len & LEN_BAD) != 0)
+		return bad_span(i, "has an invalid entry");
+	*last = i == t->last;
+	span->off = t->off[i];
+	span->len = len & ~LEN_BACKREF;
+	span->kind = span->len == 0    ? UZIP_ZERO
+	    : (len & LEN_BACKREF) != 0 ? UZIP_BACKREF
+				       : UZIP_STORED;
+	return 0;
+}
+
+/*
+ * Fetch the page that holds entries i and i + 1.  Called with the lock held.
+ * 1: *out is it.  0: its entries do not ascend.
+ */
+static int
+page_of(struct uzip_index *x, uint32_t i, const struct uzip_page **out)
+{
+	uint32_t number = i / PAGE_ENTRIES;
+	uint32_t first = number * PAGE_ENTRIES;
+	uint32_t left = x->n - first;
+	uint32_t count = left < PAGE_ENTRIES ? left : PAGE_ENTRIES;
+	struct uzip_page *page = &x->pages[number % PAGES];
+	int rc;
+
+	*out = page;
+	if (page->valid && page->number == number)
+		return 1;
+	page->valid = false;
+	rc = read_entries(x, first, count + 1, page->entry);
+	if (rc < 0)
+		return rc;
+	if (count == left)
+		page->entry[count] = x->end;
+	for (uint32_t k = 0; k < count; k++)
+		if (page->entry[k] > page->entry[k + 1])
+			return 0;
+	page->valid = true;
+	page->number = number;
+	return 1;
+}
+
+static int
+page_span(const struct uzip_index *x, const struct uzip_page *page, uint32_t i,
+    struct uzip_span *span, bool *last)
+{
+	const uint64_t *entry = &page->entry[i % PAGE_ENTRIES];
+	uint64_t len = entry[1] - entry[0];
+
+	*last = i == x->n - 1;
+	if (!in_container(x, entry[0]) || !in_container(x, entry[1]))
+		return bad_span(i, "lies outside the container");
+	if (len > x->most && !*last)
+		return bad_span(i, "is longer than kernels accept");
+	span->kind = len == 0 ? UZIP_ZERO : UZIP_STORED;
+	span->off = entry[0];
+	span->len = len > x->most ? x->most : (uint32_t)len;
+	return 0;
+}
+
+int
+uzip_index_span(
+    struct uzip_index *x, uint32_t i, struct uzip_span *span, bool *last)
+{
+	const struct uzip_table *t =
+	    __atomic_load_n(&x->table, __ATOMIC_ACQUIRE);
+	const struct uzip_page *page;
+	int rc = 0;
+
+	if (t != NULL)
+		return table_span(t, i, span, last);
+	pthread_mutex_lock(&x->lock);
+	if (x->table == NULL)
+		rc = page_of(x, i, &page);
+	if (rc == 1) {
+		rc = page_span(x, page, i, span, last);
+		pthread_mutex_unlock(&x->lock);
+		return rc;
+	}
+	if (rc == 0 && x->table == NULL)
+		rc = use_table(x, true);
+	pthread_mutex_unlock(&x->lock);
+	return rc < 0 ? rc : table_span(x->table, i, span, last);
+}
+
+int
+uzip_index_faults(struct uzip_index *x, uzip_index_fault *fault, void *arg)
+{
+	struct uzip_table *t = NULL;
+	int rc = table_make(x, fault, arg, &t);
+
+	table_free(t);
+	return rc;
+}

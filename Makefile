@@ -26,11 +26,17 @@ IMGFMT = \
 	imgfmt/cache_map.c \
 	imgfmt/compat.c \
 	imgfmt/crc32c.c \
+	imgfmt/gpt.c \
+	imgfmt/iso_boot.c \
+	imgfmt/iso_read.c \
+	imgfmt/iso_rr.c \
+	imgfmt/iso_volume.c \
 	imgfmt/log.c \
 	imgfmt/pool.c \
 	imgfmt/radix.c \
 	imgfmt/ufs_format.c \
 	imgfmt/ufs_format_inode.c \
+	imgfmt/utf16.c \
 	imgfmt/uzip_cache.c \
 	imgfmt/uzip_codec.c \
 	imgfmt/uzip_format.c \
@@ -58,6 +64,8 @@ UNIT = \
 	tests/unit/test_blkdev \
 	tests/unit/test_cache \
 	tests/unit/test_cmd \
+	tests/unit/test_iso \
+	tests/unit/test_iso_bad \
 	tests/unit/test_outfile \
 	tests/unit/test_plan \
 	tests/unit/test_uzip \

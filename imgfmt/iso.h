@@ -35,7 +35,7 @@ struct iso_info {
 struct iso_node {
 	uint32_t mode; /* with file type; from Rock Ridge or made up */
 	uint32_t uid, gid, nlink;
-	uint64_t rdev;
+	uint32_t rdev_major, rdev_minor; /* of a device node */
 	uint64_t off, size; /* of the data; a directory's own too */
 	struct timespec mtime;
 	bool multi_extent; /* not in one piece: refused by iso_file_open */

@@ -1,0 +1,189 @@
+# Sourced by every end-to-end test: TAP output, makers of images, and a clean
+# end whatever happens.  Each test drives the real program on real images.
+#
+# shellcheck shell=bash
+
+set -u
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+relive=${RELIVE:-$top/relive}
+# shellcheck disable=SC2034 # used by the tests that source this
+fixtures=${RELIVE_FIXTURES:-$top/../shared/fixtures}
+work=$(mktemp -d "${TMPDIR:-/tmp}/relive-e2e.XXXXXX")
+mnt=$work/mnt
+mkdir "$mnt"
+tests_run=0
+tests_failed=0
+our_mounts=()
+
+cleanup() {
+	local i
+	for ((i = ${#our_mounts[@]} - 1; i >= 0; i--)); do
+		mountpoint -q "${our_mounts[i]}" 2>/dev/null || continue
+		umount "${our_mounts[i]}" 2>/dev/null ||
+			fusermount3 -u "${our_mounts[i]}" 2>/dev/null ||
+			umount -l "${our_mounts[i]}" 2>/dev/null
+	done
+	# A daemon may still be flushing into its session.
+	rm -rf "$work" 2>/dev/null || { sleep 1; rm -rf "$work"; }
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# -- results ------------------------------------------------------------------
+
+pass() { # pass WHAT
+	tests_run=$((tests_run + 1))
+	echo "ok $tests_run - $1"
+}
+
+fail() { # fail WHAT [FILE-WITH-DETAILS]
+	tests_run=$((tests_run + 1))
+	tests_failed=$((tests_failed + 1))
+	echo "not ok $tests_run - $1"
+	[ -z "${2-}" ] || head -n 40 "$2" | sed 's/^/# /'
+}
+
+# The command must succeed.
+check() { # check WHAT COMMAND...
+	local what=$1
+	shift
+	if "$@" >"$work/out" 2>&1; then
+		pass "$what"
+	else
+		echo "exit status $?: $*" >>"$work/out"
+		fail "$what" "$work/out"
+	fi
+}
+
+# The command must end with that status, saying one line that matches.
+refuse() { # refuse WHAT STATUS PATTERN COMMAND...
+	local what=$1 want=$2 pattern=$3 got
+	shift 3
+	"$@" >"$work/out" 2>"$work/err"
+	got=$?
+	if [ "$got" = "$want" ] && grep -Eq -- "$pattern" "$work/err" &&
+		[ "$(grep -c . "$work/err")" = 1 ]; then
+		pass "$what"
+	else
+		{
+			echo "status $got, want $want, pattern $pattern: $*"
+			cat "$work/out" "$work/err"
+		} >"$work/told"
+		fail "$what" "$work/told"
+	fi
+}
+
+# Both files must be the same.
+same() { # same WHAT FILE-A FILE-B
+	if diff "$2" "$3" >"$work/out" 2>&1; then
+		pass "$1"
+	else
+		fail "$1" "$work/out"
+	fi
+}
+
+skip() { # skip WHAT REASON
+	tests_run=$((tests_run + 1))
+	echo "ok $tests_run - $1 # SKIP $2"
+}
+
+skip_all() { # skip_all REASON
+	echo "1..0 # SKIP $1"
+	exit 0
+}
+
+# End here unless all these programs are there.
+need() { # need PROGRAM...
+	local p
+	for p in "$@"; do
+		command -v "$p" >/dev/null || skip_all "no $p"
+	done
+}
+
+need_root() {
+	[ "$(id -u)" = 0 ] || skip_all "not root"
+}
+
+need_fuse() {
+	[ -w /dev/fuse ] || skip_all "no /dev/fuse to write to"
+}
+
+end() {
+	echo "1..$tests_run"
+	[ "$tests_failed" = 0 ]
+	exit
+}
+
+# -- mounting -----------------------------------------------------------------
+
+mount_at() { # mount_at DIR IMAGE [OPTION...]
+	local dir=$1 image=$2
+	shift 2
+	our_mounts+=("$dir")
+	"$relive" mount "$image" "$dir" "$@"
+}
+
+umount_at() { # umount_at DIR
+	"$relive" umount "$1"
+}
+
+# -- makers -------------------------------------------------------------------
+
+# A tree of every kind of thing, always the same for the same seed.
+make_tree() { # make_tree DIR [SEED]
+	local dir=$1 seed=${2:-1} i
+	mkdir -p "$dir"/{bin,boot/kernel,etc/rc.d,usr/local,var/empty,rescue,dev,tmp}
+	echo "hostname=\"live$seed\"" >"$dir/etc/rc.conf"
+	echo "#!/bin/sh" >"$dir/etc/rc"
+	chmod 755 "$dir/etc/rc"
+	for i in $(seq 1 60); do
+		seq "$seed" $((seed + i * 97)) >"$dir/etc/rc.d/service$i"
+	done
+	seq "$seed" 300000 >"$dir/boot/kernel/kernel"
+	head -c 700000 /dev/zero | tr '\0' "$((seed % 10))" >"$dir/bin/zeroish"
+	openssl enc -aes-128-ctr -pass "pass:$seed" -nosalt -in /dev/zero \
+		2>/dev/null | head -c 400000 >"$dir/bin/noise"
+	seq 1 20000 >"$dir/rescue/cat"
+	for i in $(seq 1 40); do ln "$dir/rescue/cat" "$dir/rescue/link$i"; done
+	ln -s ../etc/rc.conf "$dir/usr/rc.conf"
+	ln -s "$(printf 'x%.0s' $(seq 1 119))" "$dir/usr/long119"
+	ln -s "$(printf 'y%.0s' $(seq 1 300))" "$dir/usr/long300"
+	mkfifo "$dir/var/fifo"
+	truncate -s 3M "$dir/var/sparse"
+	printf tail | dd of="$dir/var/sparse" bs=1 seek=2000000 conv=notrunc \
+		status=none
+	: >"$dir/var/empty/file"
+	touch "$dir/$(printf 'n%.0s' $(seq 1 250))"
+	printf 'umlaut' >"$dir/etc/grüße"
+	chmod 4755 "$dir/bin/noise"
+	chmod 1777 "$dir/tmp"
+	if [ "$(id -u)" = 0 ]; then
+		mknod "$dir/dev/null" c 1 3
+		chown 4000000000:77 "$dir/etc/rc.d/service7"
+	fi
+	find "$dir" -exec touch -h -d "@$((1600000000 + seed))" {} +
+}
+
+# A UFS image by Debian's makefs; see make_ufs's callers for more options.
+make_ufs() { # make_ufs OUT TREE VERSION BSIZE FSIZE [MAKEFS-OPTION...]
+	local out=$1 tree=$2 version=$3 bsize=$4 fsize=$5
+	shift 5
+	makefs -t ffs -B le -o "version=$version,bsize=$bsize,fsize=$fsize" \
+		"$@" "$out" "$tree" >/dev/null
+}
+
+# What there is in a tree, a line each, in order: type, mode, owner, links,
+# size, time, device, name, target, and a hash of what is in files.
+manifest() { # manifest DIR
+	(
+		cd "$1" || exit 1
+		find . -path './.sujournal' -prune -o -printf \
+			'%y|%m|%U:%G|%n|%s|%T@|%p|%l\n' | sed 's/^\(d|[^|]*|[^|]*|[^|]*\)|[^|]*/\1|dir/' |
+			LC_ALL=C sort
+		find . -type c -o -type b | LC_ALL=C sort | while read -r f; do
+			stat -c '%t:%T %n' "$f"
+		done
+		find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum
+	)
+}

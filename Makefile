@@ -42,6 +42,12 @@ IMGFMT = \
 	imgfmt/uzip_format.c \
 	imgfmt/uzip_index.c \
 	imgfmt/uzip_read.c \
+	imgfmt/ufs_check.c \
+	imgfmt/ufs_check_group.c \
+	imgfmt/ufs_check_inode.c \
+	imgfmt/ufs_check_names.c \
+	imgfmt/ufs_check_super.c \
+	imgfmt/ufs_check_walk.c \
 
 FUSEFS =
 

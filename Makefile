@@ -34,6 +34,12 @@ IMGFMT = \
 	imgfmt/log.c \
 	imgfmt/pool.c \
 	imgfmt/radix.c \
+	imgfmt/ufs_check.c \
+	imgfmt/ufs_check_group.c \
+	imgfmt/ufs_check_inode.c \
+	imgfmt/ufs_check_names.c \
+	imgfmt/ufs_check_super.c \
+	imgfmt/ufs_check_walk.c \
 	imgfmt/ufs_format.c \
 	imgfmt/ufs_format_inode.c \
 	imgfmt/utf16.c \
@@ -42,12 +48,6 @@ IMGFMT = \
 	imgfmt/uzip_format.c \
 	imgfmt/uzip_index.c \
 	imgfmt/uzip_read.c \
-	imgfmt/ufs_check.c \
-	imgfmt/ufs_check_group.c \
-	imgfmt/ufs_check_inode.c \
-	imgfmt/ufs_check_names.c \
-	imgfmt/ufs_check_super.c \
-	imgfmt/ufs_check_walk.c \
 
 FUSEFS =
 

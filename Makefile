@@ -27,6 +27,7 @@ IMGFMT = \
 	imgfmt/compat.c \
 	imgfmt/crc32c.c \
 	imgfmt/gpt.c \
+	imgfmt/gz.c \
 	imgfmt/iso_boot.c \
 	imgfmt/iso_read.c \
 	imgfmt/iso_rr.c \
@@ -70,6 +71,7 @@ UNIT = \
 	tests/unit/test_blkdev \
 	tests/unit/test_cache \
 	tests/unit/test_cmd \
+	tests/unit/test_gz \
 	tests/unit/test_iso \
 	tests/unit/test_iso_bad \
 	tests/unit/test_outfile \

@@ -187,3 +187,74 @@ manifest() { # manifest DIR
 		find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum
 	)
 }
+
+# Edits of every kind in a live tree, the same for the same seed.
+edit_tree() { # edit_tree DIR SEED [COUNT]
+	local dir=$1 n=${3:-60} i f g
+	RANDOM=$2
+	for ((i = 0; i < n; i++)); do
+		f=$dir/etc/rc.d/service$((RANDOM % 60 + 1))
+		g=$dir/usr/local/new$((RANDOM % 30))
+		case $((RANDOM % 14)) in
+		0) seq "$i" $((RANDOM % 9000)) >"$g" ;;
+		1) rm -f "$f" ;;
+		2) [ ! -f "$f" ] || echo "# line $i" >>"$f" ;;
+		3) [ ! -f "$f" ] || mv "$f" "$dir/usr/local/moved$i" ;;
+		4) mkdir -p "$dir/usr/local/dir$i/sub" && echo "$i" >"$dir/usr/local/dir$i/sub/f" ;;
+		5) ln -sf "target$i" "$dir/usr/local/sym$((RANDOM % 10))" ;;
+		6) [ ! -f "$f" ] || ln "$f" "$dir/usr/local/hard$i" ;;
+		7) [ ! -f "$g" ] || truncate -s $((RANDOM * 5)) "$g" ;;
+		8) chmod $((RANDOM % 8))$((RANDOM % 8))5 "$dir/etc/rc" ;;
+		9) rm -rf "$dir/usr/local/dir$((i - RANDOM % 9))" ;;
+		10) head -c $((RANDOM * 40)) /dev/zero >"$dir/tmp/zero$i" ;;
+		11) [ ! -f "$g" ] || printf patch | dd of="$g" bs=1 \
+			seek=$((RANDOM * 3)) conv=notrunc status=none ;;
+		12) rm -f "$dir/rescue/link$((RANDOM % 40 + 1))" ;;
+		13) touch -d "@$((RANDOM + 1500000000)).123456789" "$dir/etc/rc.conf" ;;
+		esac
+	done
+	rm -f "$dir/bin/noise"
+	seq 5 150000 >"$dir/bin/newprog"
+}
+
+# ISOs in the shapes of livecds.md 1b, with the image in the middle of them.
+make_iso() { # make_iso OUT IMAGE SHAPE
+	local out=$1 image=$2 shape=$3 stage=$work/stage
+	local isolinux=/usr/lib/ISOLINUX/isolinux.bin
+	rm -rf "$stage"
+	mkdir -p "$stage/boot/kernel" "$stage/data" "$stage/zzz" "$stage/isolinux"
+	seq 1 300 | head -c 1228 >"$stage/boot/cdboot"
+	seq 1 60000 >"$stage/boot/loader"
+	echo 'geom_uzip_load="YES"' >"$stage/boot/loader.conf"
+	seq 7 90000 | gzip -n >"$stage/boot/kernel/kernel.gz"
+	cp "$image" "$stage/data/base.ufs.uzip"
+	echo 12345 >"$stage/data/base.bytes"
+	seq 1 70000 >"$stage/zzz/last"
+	ln "$stage/zzz/last" "$stage/zzz/linked"
+	ln -s ../boot/loader.conf "$stage/zzz/symlink"
+	[ ! -f "$isolinux" ] || cp "$isolinux" "$stage/isolinux/"
+	truncate -s 1474560 "$stage/zzz/efi.img"
+	command -v mformat >/dev/null &&
+		mformat -i "$stage/zzz/efi.img" -N 12345678 ::
+	find "$stage" -exec touch -h -d @1600000000 {} +
+	case $shape in
+	seed) genisoimage -quiet -R -l -ldots -allow-lowercase -allow-multidot \
+		-V 'My FreeBSD' -volset 'My FreeBSDs' -hide boot.catalog \
+		-no-emul-boot -b boot/cdboot -o "$out" "$stage" ;;
+	joliet) genisoimage -quiet -J -R -V FREESBIE -no-emul-boot \
+		-b boot/cdboot -o "$out" "$stage" ;;
+	plain) genisoimage -quiet -V PLAIN -o "$out" "$stage" 2>/dev/null ;;
+	efi) xorriso -as mkisofs -quiet -R -V LIVE -b boot/cdboot -no-emul-boot \
+		-eltorito-alt-boot -e zzz/efi.img -no-emul-boot \
+		-o "$out" "$stage" 2>/dev/null ;;
+	hybrid) xorriso -as mkisofs -quiet -R -J -V HYBRID \
+		-isohybrid-mbr /usr/lib/ISOLINUX/isohdpfx.bin \
+		-b isolinux/isolinux.bin -c isolinux/boot.cat -no-emul-boot \
+		-boot-load-size 4 -boot-info-table -eltorito-alt-boot \
+		-e zzz/efi.img -no-emul-boot -isohybrid-gpt-basdat \
+		-o "$out" "$stage" 2>/dev/null ;;
+	appended) xorriso -as mkisofs -quiet -R -V APPENDED -b boot/cdboot \
+		-no-emul-boot -append_partition 2 0xef "$stage/zzz/efi.img" \
+		-appended_part_as_gpt -o "$out" "$stage" 2>/dev/null ;;
+	esac
+}

@@ -54,11 +54,21 @@ FUSEFS =
 
 MKIMAGE = \
 	mkimage/cmd.c \
+	mkimage/cmd_cat.c \
+	mkimage/cmd_check.c \
+	mkimage/cmd_extract.c \
+	mkimage/cmd_ls.c \
+	mkimage/cmd_mount.c \
+	mkimage/cmd_uzip.c \
+	mkimage/fflags.c \
+	mkimage/idmap.c \
 	mkimage/outfile.c \
 	mkimage/path.c \
 	mkimage/plan.c \
 	mkimage/progress.c \
-
+	mkimage/tree_out.c \
+	mkimage/uzip_args.c \
+	mkimage/view.c \
 
 SRCS = $(IMGFMT) $(FUSEFS) $(MKIMAGE)
 OBJS = $(SRCS:.c=.o)
@@ -72,6 +82,7 @@ UNIT = \
 	tests/unit/test_cache \
 	tests/unit/test_cmd \
 	tests/unit/test_gz \
+	tests/unit/test_idmap \
 	tests/unit/test_iso \
 	tests/unit/test_iso_bad \
 	tests/unit/test_outfile \
@@ -109,5 +120,4 @@ clean:
 
 # Fast compiles: every object depends on all headers.
 HDRS != ls */*.h tests/*/*.h
-$(OBJS) mkimage/main.o $(UNIT:=.o): $(HDRS)
-$(OBJS) $(TESTLIB:.c=.o) $(UNIT:=.o): $(HDRS)
+$(OBJS) mkimage/main.o $(TESTLIB:.c=.o) $(UNIT:=.o): $(HDRS)

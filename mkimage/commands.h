@@ -1,7 +1,17 @@
-/* The commands that main.c's table holds, one cmd_NAME.c each. */
+/* The commands that main.c's table holds, one file each or two of a kind. */
 #ifndef COMMANDS_H
 #define COMMANDS_H
 
 #include "cmd.h"
+
+extern const struct command cmd_info;
+extern const struct command cmd_ls;
+extern const struct command cmd_cat;
+extern const struct command cmd_extract;
+extern const struct command cmd_check;
+extern const struct command cmd_mount;
+extern const struct command cmd_umount;
+extern const struct command cmd_uzip;
+extern const struct command cmd_unuzip;
 
 #endif

@@ -1,0 +1,220 @@
+/* relive check: judge an image, layer by layer, as kernels and fsck would. */
+#include <string.h>
+
+#include "../fusefs/session.h"
+#include "../imgfmt/log.h"
+#include "../imgfmt/uzip.h"
+#include "commands.h"
+#include "outfile.h"
+#include "progress.h"
+#include "view.h"
+
+enum { FOUND_MAX = 64 };
+
+struct check {
+	struct pool *pool;
+	long faults;
+	int rc; /* the first error that kept us from judging */
+};
+
+static const char usage[] =
+    "check [OPTION...] IMAGE|SESSION\n"
+    "Verify every layer: ISO structures, each cluster and the index of a\n"
+    "uzip, and the file system as fsck_ffs(8) would.  Of IMAGE.relive, or\n"
+    "with --session, the merged state is judged.  Exit code 3 means damaged.\n"
+    "\n"
+    "      --session DIR   with what the session in DIR changed\n"
+    "  -j, --threads N     threads that decompress; one a processor\n";
+
+/* Count a layer's result: faults found, or an error. */
+static void
+add(struct check *check, const char *what, int rc)
+{
+	if (rc > 0) {
+		check->faults += rc;
+	} else if (rc == -ECORRUPT) {
+		check->faults++; /* said by who found it */
+	} else if (rc < 0) {
+		if (check->rc == 0)
+			check->rc = rc;
+		if (rc == -EINTR)
+			log_error("interrupted");
+		else
+			log_error(
+			    "cannot check the %s: %s", what, strerror(-rc));
+	} else {
+		log_debug("%s: no fault", what);
+	}
+}
+
+static void
+check_uzip(struct check *check, struct blkdev *dev)
+{
+	struct progress bar;
+	int rc;
+
+	progress_start(&bar, "checking clusters", dev->size);
+	rc = uzip_check(dev, check->pool, progress_update, &bar);
+	progress_stop(&bar);
+	add(check, "uzip", rc);
+}
+
+static int
+inodes_done(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	(void)done;
+	(void)total;
+	return interrupted() ? -EINTR : 0;
+}
+
+static void
+check_ufs(struct check *check, struct blkdev *dev)
+{
+	add(check, "file system", ufs_check(dev, NULL, 0, inodes_done, NULL));
+}
+
+/* The layers of an open image, the ISO aside. */
+static void
+check_image(struct check *check, struct image *image)
+{
+	if (image->uzip != NULL)
+		check_uzip(check, image->uzip);
+	check_ufs(check, image->dev);
+}
+
+/* One image of an ISO that may hold several. */
+static void
+check_found(struct check *check, const char *path,
+    const struct image_found *found, const struct image_options *options)
+{
+	scoped(image_closep) struct image *image = NULL;
+	scoped(freep) char *address = NULL;
+	int rc;
+
+	if (asprintf(&address, "%s:%s", path, found->path) < 0) {
+		address = NULL;
+		add(check, "image", -ENOMEM);
+		return;
+	}
+	if (image_kind_advice(found->kind) != NULL) {
+		log_warn("'%s' is not judged: %s", address,
+		    image_kind_name(found->kind));
+		return;
+	}
+	rc = image_open(address, options, 0, &image);
+	if (rc == 0)
+		check_image(check, image);
+	else
+		add(check, "image", rc);
+}
+
+static void
+check_iso(
+    struct check *check, struct image *top, const struct image_options *options)
+{
+	scoped(freep) struct image_found *found = NULL;
+	int n;
+
+	add(check, "ISO", iso_check(top->iso));
+	found = calloc(FOUND_MAX, sizeof(*found));
+	n = found == NULL ? -ENOMEM : image_find(top->iso, found, FOUND_MAX);
+	if (n < 0)
+		add(check, "ISO", n);
+	for (int i = 0; i < n && i < FOUND_MAX; i++)
+		check_found(check, top->path, &found[i], options);
+}
+
+static void
+check_base(struct check *check, const char *address)
+{
+	struct image_options options = {.pool = check->pool};
+	scoped(image_closep) struct image *image = NULL;
+	int rc = image_open(address, &options, IMAGE_TOP_ONLY, &image);
+
+	if (rc == 0 && image->nlayers == 1 && image->iso != NULL) {
+		check_iso(check, image, &options);
+		return;
+	}
+	image_close(image);
+	image = NULL;
+	if (rc == 0)
+		rc = image_open(address, &options, 0, &image);
+	if (rc < 0) {
+		add(check, "image", rc);
+		return;
+	}
+	if (image->iso != NULL)
+		add(check, "ISO", iso_check(image->iso));
+	check_image(check, image);
+}
+
+static void
+check_session(struct check *check, const char *address, const char *dir)
+{
+	scoped(session_closep) struct session *s = NULL;
+	int rc = view_session(address, dir, &s);
+
+	if (rc < 0) {
+		add(check, "session", rc);
+		return;
+	}
+	if (s->image->iso != NULL)
+		add(check, "ISO", iso_check(s->image->iso));
+	if (s->image->uzip != NULL)
+		check_uzip(check, s->image->uzip);
+	check_ufs(check, s->cache != NULL ? s->cache : s->image->dev);
+}
+
+static int
+verdict(const struct check *check, const char *address)
+{
+	if (check->faults > 0) {
+		log_error("'%s' is damaged: %ld fault%s", address,
+		    check->faults, check->faults == 1 ? "" : "s");
+		return CMD_DAMAGED;
+	}
+	if (check->rc < 0)
+		return cmd_exit(check->rc);
+	if (!cmd_quiet())
+		printf("%s: no fault found\n", address);
+	return cmd_exit(cmd_flush_stdout());
+}
+
+static int
+run(int argc, char **argv)
+{
+	enum { SESSION = CMD_LONG };
+	static const struct option longs[] = {
+	    {"session", required_argument, NULL, SESSION},
+	    {"threads", required_argument, NULL, 'j'},
+	    {NULL, 0, NULL, 0},
+	};
+	struct check check = {0};
+	const char *dir = NULL, *address;
+	long threads = 0;
+	int c, rc;
+
+	while ((c = cmd_option(&cmd_check, argc, argv, "j:", longs)) != -1) {
+		if (c == SESSION)
+			dir = optarg;
+		else if (cmd_parse_number(optarg, 1, 256, &threads) < 0)
+			return cmd_misused(
+			    &cmd_check, "'%s' is no number of threads", optarg);
+	}
+	if (!cmd_operands(&cmd_check, argc, argv, 1, 1))
+		return CMD_USAGE;
+	address = argv[optind];
+	rc = pool_open((unsigned)threads, &check.pool);
+	if (rc < 0)
+		return cmd_exit(rc);
+	if (dir != NULL || view_is_session(address))
+		check_session(&check, address, dir);
+	else
+		check_base(&check, address);
+	pool_close(check.pool);
+	return verdict(&check, address);
+}
+
+const struct command cmd_check = {
+    "check", "verify every layer of an image", usage, run};

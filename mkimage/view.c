@@ -2,7 +2,6 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "../imgfmt/log.h"
 #include "path.h"
@@ -103,8 +102,8 @@ from_iso(const struct iso_node *n, struct view_node *out)
 	    .nlink = n->size > 0 || S_ISDIR(n->mode) ? n->nlink : 1,
 	    .uid = n->uid,
 	    .gid = n->gid,
-	    .rdev_major = major(n->rdev),
-	    .rdev_minor = minor(n->rdev),
+	    .rdev_major = n->rdev_major,
+	    .rdev_minor = n->rdev_minor,
 	    .size = S_ISREG(n->mode) ? n->size : 0,
 	    .blocks = n->size / 512 + (n->size % 512 != 0),
 	    .atime = n->mtime,

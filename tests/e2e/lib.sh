@@ -258,3 +258,36 @@ make_iso() { # make_iso OUT IMAGE SHAPE
 		-appended_part_as_gpt -o "$out" "$stage" 2>/dev/null ;;
 	esac
 }
+
+# Edits of every kind in any tree at all, chosen by the seed among what it
+# holds; what flags protect stays as it is.
+edit_any() { # edit_any DIR SEED [COUNT]
+	local dir=$1 n=${3:-80} i f d
+	local -a files dirs
+	RANDOM=$2
+	mapfile -t files < <(cd "$dir" && find . -xdev -type f -size -1000k \
+		! -name .sujournal | LC_ALL=C sort)
+	mapfile -t dirs < <(cd "$dir" && find . -xdev -maxdepth 6 -type d \
+		! -name .snap | LC_ALL=C sort)
+	for ((i = 0; i < n; i++)); do
+		f=$dir/${files[RANDOM % ${#files[@]}]}
+		d=$dir/${dirs[RANDOM % ${#dirs[@]}]}
+		case $((RANDOM % 12)) in
+		0) rm -f "$f" ;;
+		1) [ ! -f "$f" ] || echo "line $i" >>"$f" ;;
+		2) [ ! -f "$f" ] || truncate -s $((RANDOM * 3)) "$f" ;;
+		3) mv -f "$f" "$d/moved$i" ;;
+		4) ln "$f" "$d/hard$i" ;;
+		5) ln -s "$(head -c $((RANDOM % 200 + 1)) /dev/zero |
+			tr '\0' s)" "$d/sym$i" ;;
+		6) mkdir "$d/dir$i" && seq 1 "$RANDOM" >"$d/dir$i/f" ;;
+		7) seq "$i" $((RANDOM + i)) >"$d/new$i" ;;
+		8) chmod "$((RANDOM % 8))$((RANDOM % 8))4" "$f" ;;
+		9) chown "$((RANDOM * 65536)):$RANDOM" "$f" ;;
+		10) printf patch | dd of="$d/hole$i" bs=1 \
+			seek=$((RANDOM * 50)) conv=notrunc status=none ;;
+		11) touch -d "@$((RANDOM + 1400000000)).987654321" "$f" ;;
+		esac
+	done 2>/dev/null
+	return 0
+}

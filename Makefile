@@ -33,6 +33,10 @@ IMGFMT = \
 	imgfmt/iso_rr.c \
 	imgfmt/iso_volume.c \
 	imgfmt/log.c \
+	imgfmt/part.c \
+	imgfmt/part_bsd.c \
+	imgfmt/part_gpt.c \
+	imgfmt/part_mbr.c \
 	imgfmt/pool.c \
 	imgfmt/radix.c \
 	imgfmt/ufs_check.c \
@@ -86,6 +90,7 @@ UNIT = \
 	tests/unit/test_iso \
 	tests/unit/test_iso_bad \
 	tests/unit/test_outfile \
+	tests/unit/test_part \
 	tests/unit/test_plan \
 	tests/unit/test_uzip \
 	tests/unit/test_uzip_fault \

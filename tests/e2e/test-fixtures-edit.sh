@@ -11,7 +11,7 @@ edit_one() { # edit_one NAME SEED
 	local raw=$work/$1.ufs
 	xz -dc "$fixtures/ufs/$1.xz" >"$raw"
 	check "$1: the fixture is clean" "$relive" check "$raw"
-	check "$1: mount" mount_at "$mnt" "$raw" -o noflags
+	check "$1: mount" mount_at "$mnt" "$raw"
 	edit_any "$mnt" "$2" 150
 	manifest "$mnt" >"$work/want" 2>/dev/null
 	check "$1: commit while mounted" \

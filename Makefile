@@ -61,15 +61,20 @@ MKIMAGE = \
 	mkimage/cmd_cat.c \
 	mkimage/cmd_check.c \
 	mkimage/cmd_extract.c \
+	mkimage/cmd_info.c \
 	mkimage/cmd_ls.c \
 	mkimage/cmd_mount.c \
 	mkimage/cmd_uzip.c \
 	mkimage/fflags.c \
 	mkimage/idmap.c \
+	mkimage/info_boot.c \
+	mkimage/info_image.c \
+	mkimage/info_ufs.c \
 	mkimage/outfile.c \
 	mkimage/path.c \
 	mkimage/plan.c \
 	mkimage/progress.c \
+	mkimage/report.c \
 	mkimage/tree_out.c \
 	mkimage/uzip_args.c \
 	mkimage/view.c \

@@ -1,0 +1,222 @@
+/* relive info: what is this, layer by layer. */
+#include <string.h>
+
+#include "../imgfmt/log.h"
+#include "commands.h"
+#include "info.h"
+
+enum { FOUND_MAX = 64 };
+
+static const char usage[] =
+    "info [OPTION...] IMAGE|SESSION\n"
+    "Tell what an image is, layer by layer: ISO, partitions, uzip, file\n"
+    "system, the system in it and how it boots.  Reads no more than it needs\n"
+    "to know.\n"
+    "\n"
+    "      --json          for machines\n"
+    "      --session DIR   with what the session in DIR changed\n";
+
+struct info {
+	struct report report;
+	const char *address;
+	struct image *top;
+	struct image_found *found;
+	int nfound;
+};
+
+/* How a layer is called in its heading. */
+static const char *
+title_of(const struct image *image, unsigned i)
+{
+	return image->layer[i].name[0] != '\0' ? image->layer[i].name
+	    : i == 0                           ? image->path
+					       : "";
+}
+
+/* The file system of address and the session's changes, if that is one. */
+static int
+tell_file_system(struct info *info, const char *title, const char *session)
+{
+	scoped(session_closep) struct session *s = NULL;
+	struct view v = {0};
+	int rc = view_session(info->address, session, &s);
+
+	if (rc < 0)
+		return rc;
+	v.fs = s->fs;
+	info_ufs(&info->report, &v, title);
+	info_session(&info->report, s);
+	return 0;
+}
+
+/* Content that is not a file system of ours: its name and what to do. */
+static int
+tell_other(struct info *info, enum image_kind kind, const char *title,
+    const struct blkdev *dev)
+{
+	const char *advice = image_kind_advice(kind);
+	char text[1200], size[32];
+
+	if (kind == IMAGE_UNKNOWN && info->top->nlayers == 1) {
+		log_error("'%s' is nothing that relive knows", info->address);
+		return -EINVAL;
+	}
+	snprintf(text, sizeof(text), "%s%s%s, %s", title,
+	    *title != '\0' ? ": " : "", image_kind_name(kind),
+	    cmd_bytes(size, sizeof(size), dev->size));
+	report_layer(&info->report, image_kind_name(kind), text);
+	report_number(&info->report, "bytes", NULL, dev->size);
+	if (advice != NULL)
+		report_text(&info->report, "advice", "advice", advice);
+	return 0;
+}
+
+static int
+tell_uzip(struct info *info, struct blkdev *container, const char *title)
+{
+	scoped(blkdev_closep) struct blkdev *dev = NULL;
+	int rc = info_uzip(&info->report, container, title, &dev);
+
+	if (rc < 0)
+		return rc;
+	rc = image_identify(dev);
+	if (rc < 0)
+		return rc;
+	if (rc == IMAGE_PARTITIONED)
+		return info_partitions(&info->report, dev);
+	return rc == IMAGE_UFS ? tell_file_system(info, "", NULL)
+			       : tell_other(info, rc, "", dev);
+}
+
+static int
+tell_last(struct info *info, const struct image_layer *last, const char *title)
+{
+	switch (last->kind) {
+	case IMAGE_UZIP:
+		return tell_uzip(info, last->dev, title);
+	case IMAGE_GZ:
+		return info_gz(&info->report, last->dev, title);
+	case IMAGE_UFS:
+		return tell_file_system(info, title, NULL);
+	default:
+		return tell_other(info, last->kind, title, last->dev);
+	}
+}
+
+/* The one image of an ISO that could be meant, or -1. */
+static int
+only_candidate(const struct info *info)
+{
+	int one = -1, n = info->nfound < FOUND_MAX ? info->nfound : FOUND_MAX;
+
+	for (int i = 0; i < n; i++) {
+		if (image_kind_advice(info->found[i].kind) != NULL ||
+		    info->found[i].kind == IMAGE_UNKNOWN)
+			continue;
+		if (one >= 0)
+			return -1;
+		one = i;
+	}
+	return one;
+}
+
+static int
+tell_image_in_iso(struct info *info, const struct image_found *found)
+{
+	struct image_layer layer = {.kind = found->kind};
+	int rc = iso_file_open(info->top->iso, &found->node, &layer.dev);
+
+	if (rc < 0)
+		return rc;
+	rc = tell_last(info, &layer, found->path);
+	blkdev_close(layer.dev);
+	return rc;
+}
+
+static int
+find_images(struct info *info)
+{
+	info->found = calloc(FOUND_MAX, sizeof(*info->found));
+	if (info->found == NULL)
+		return -ENOMEM;
+	info->nfound = image_find(info->top->iso, info->found, FOUND_MAX);
+	return info->nfound < 0 ? info->nfound : 0;
+}
+
+static int
+tell_image(struct info *info)
+{
+	const struct image *top = info->top;
+	unsigned i = 0;
+	int one, rc = 0;
+
+	if (top->iso != NULL) {
+		rc = find_images(info);
+		if (rc < 0)
+			return rc;
+		info_iso(&info->report, info->top, info->found,
+		    info->nfound < FOUND_MAX ? info->nfound : FOUND_MAX);
+		one = only_candidate(info);
+		if (top->nlayers == 1)
+			return one < 0
+			    ? 0
+			    : tell_image_in_iso(info, &info->found[one]);
+		i = 1;
+	}
+	for (; i < top->nlayers && rc == 0; i++) {
+		const struct image_layer *layer = &top->layer[i];
+
+		if (layer->kind == IMAGE_PARTITIONED) {
+			rc = tell_other(
+			    info, layer->kind, title_of(top, i), layer->dev);
+			if (rc == 0)
+				rc = info_partitions(&info->report, layer->dev);
+		} else if (i + 1 == top->nlayers) {
+			rc = tell_last(info, layer, title_of(top, i));
+		}
+	}
+	return rc;
+}
+
+static int
+run(int argc, char **argv)
+{
+	enum { JSON = CMD_LONG, SESSION };
+	static const struct option longs[] = {
+	    {"json", no_argument, NULL, JSON},
+	    {"session", required_argument, NULL, SESSION},
+	    {NULL, 0, NULL, 0},
+	};
+	struct info info = {0};
+	const char *session = NULL;
+	bool json = false;
+	int c, rc, finished;
+
+	while ((c = cmd_option(&cmd_info, argc, argv, "", longs)) != -1) {
+		if (c == JSON)
+			json = true;
+		else
+			session = optarg;
+	}
+	if (!cmd_operands(&cmd_info, argc, argv, 1, 1))
+		return CMD_USAGE;
+	info.address = argv[optind];
+	report_start(&info.report, json, info.address);
+	if (session != NULL || view_is_session(info.address)) {
+		rc = tell_file_system(&info, info.address, session);
+	} else {
+		rc = image_open(info.address, &(struct image_options){0},
+		    IMAGE_TOP_ONLY, &info.top);
+		if (rc == 0)
+			rc = tell_image(&info);
+	}
+	finished = report_finish(&info.report);
+	if (rc == 0)
+		rc = finished < 0 ? finished : cmd_flush_stdout();
+	image_close(info.top);
+	free(info.found);
+	return cmd_exit(rc);
+}
+
+const struct command cmd_info = {
+    "info", "tell what an image is, layer by layer", usage, run};

@@ -1,0 +1,232 @@
+#include "report.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+
+enum { LABEL_WIDTH = 16 };
+
+/* Where a fact goes at present. */
+static struct json_object *
+place(const struct report *r)
+{
+	if (r->item != NULL)
+		return r->item;
+	return r->layer != NULL ? r->layer : r->root;
+}
+
+static void
+put(struct report *r, const char *key, struct json_object *value)
+{
+	if (value == NULL || json_object_object_add(place(r), key, value) < 0)
+		r->failed = true;
+}
+
+static void
+line(const char *label, const char *text)
+{
+	printf("  %-*s ", LABEL_WIDTH, label);
+	cmd_put_name(stdout, text, false);
+	putchar('\n');
+}
+
+void
+report_start(struct report *r, bool json, const char *name)
+{
+	*r = (struct report){.json = json};
+	if (!json)
+		return;
+	r->root = json_object_new_object();
+	report_text(r, "address", NULL, name);
+	r->layers = json_object_new_array();
+	put(r, "layers", r->layers);
+}
+
+void
+report_layer(struct report *r, const char *kind, const char *title)
+{
+	report_list_end(r);
+	if (!r->json) {
+		cmd_put_name(stdout, title, false);
+		putchar('\n');
+		return;
+	}
+	r->layer = json_object_new_object();
+	if (r->layer == NULL || json_object_array_add(r->layers, r->layer) < 0)
+		r->failed = true;
+	report_text(r, "kind", NULL, kind);
+}
+
+/* How many bytes follow the first one of a UTF-8 sequence; -1: none does. */
+static int
+bytes_after(unsigned char first)
+{
+	static const struct {
+		unsigned char from, to;
+		int more;
+	} ranges[] = {
+	    {0x00, 0x7f, 0}, {0xc2, 0xdf, 1}, {0xe0, 0xef, 2}, {0xf0, 0xf4, 3}};
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
+		if (first >= ranges[i].from && first <= ranges[i].to)
+			return ranges[i].more;
+	return -1;
+}
+
+/* Length of the UTF-8 sequence at p; 0 where there is none. */
+static int
+sequence_at(const unsigned char *p)
+{
+	int more = bytes_after(*p);
+
+	for (int i = 1; i <= more; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return more + 1;
+}
+
+/* JSON is UTF-8; names on disk need not be: other bytes count as Latin-1. */
+static struct json_object *
+text_value(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	char clean[2048];
+	int n = 0;
+
+	while (*p != '\0' && n + 4 < (int)sizeof(clean)) {
+		int len = sequence_at(p);
+
+		if (len > 0) {
+			memcpy(clean + n, p, (size_t)len);
+			n += len;
+			p += len;
+		} else {
+			clean[n++] = (char)(0xc0 | *p >> 6);
+			clean[n++] = (char)(0x80 | (*p & 0x3f));
+			p++;
+		}
+	}
+	return json_object_new_string_len(clean, n);
+}
+
+void
+report_text(
+    struct report *r, const char *key, const char *label, const char *text)
+{
+	if (r->json && key != NULL)
+		put(r, key, text_value(text));
+	else if (!r->json && label != NULL)
+		line(label, text);
+}
+
+void
+report_number(struct report *r, const char *key, const char *label, uint64_t n)
+{
+	if (r->json && key != NULL)
+		put(r, key, json_object_new_uint64(n));
+	else if (!r->json && label != NULL)
+		printf(
+		    "  %-*s %llu\n", LABEL_WIDTH, label, (unsigned long long)n);
+}
+
+void
+report_bytes(struct report *r, const char *key, const char *label, uint64_t n)
+{
+	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB"};
+	unsigned unit = 0;
+	uint64_t whole = n;
+	char text[32];
+
+	if (r->json || label == NULL) {
+		report_number(r, key, label, n);
+		return;
+	}
+	while (whole >= 1024 && whole % 1024 == 0 && unit < 3) {
+		whole /= 1024;
+		unit++;
+	}
+	if (unit > 0)
+		snprintf(text, sizeof(text), "%llu %s",
+		    (unsigned long long)whole, units[unit]);
+	else
+		(void)cmd_bytes(text, sizeof(text), n);
+	if (n < 1000)
+		printf("  %-*s %s\n", LABEL_WIDTH, label, text);
+	else
+		printf("  %-*s %llu (%s)\n", LABEL_WIDTH, label,
+		    (unsigned long long)n, text);
+}
+
+void
+report_bool(struct report *r, const char *key, const char *label, bool is)
+{
+	if (r->json && key != NULL)
+		put(r, key, json_object_new_boolean(is));
+	else if (!r->json && label != NULL && is)
+		printf("  %s\n", label);
+}
+
+void
+report_real(struct report *r, const char *key, const char *label, double n,
+    const char *unit)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.2f", n);
+	if (r->json && key != NULL)
+		put(r, key, json_object_new_double_s(n, text));
+	else if (!r->json && label != NULL)
+		printf("  %-*s %s%s\n", LABEL_WIDTH, label, text, unit);
+}
+
+void
+report_list(struct report *r, const char *key, const char *label)
+{
+	report_list_end(r);
+	if (!r->json) {
+		printf("  %s\n", label);
+		return;
+	}
+	r->list = json_object_new_array();
+	put(r, key, r->list);
+}
+
+void
+report_item(struct report *r, const char *text)
+{
+	if (!r->json) {
+		fputs("    ", stdout);
+		cmd_put_name(stdout, text, false);
+		putchar('\n');
+		return;
+	}
+	r->item = json_object_new_object();
+	if (r->item == NULL || json_object_array_add(r->list, r->item) < 0)
+		r->failed = true;
+}
+
+void
+report_list_end(struct report *r)
+{
+	r->list = NULL;
+	r->item = NULL;
+}
+
+int
+report_finish(struct report *r)
+{
+	const char *text = NULL;
+
+	if (!r->json)
+		return 0;
+	if (!r->failed)
+		text = json_object_to_json_string_ext(r->root,
+		    JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+			JSON_C_TO_STRING_NOSLASHESCAPE);
+	if (text != NULL)
+		puts(text);
+	json_object_put(r->root);
+	return text != NULL ? 0 : -ENOMEM;
+}

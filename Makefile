@@ -39,6 +39,7 @@ IMGFMT = \
 	imgfmt/part_mbr.c \
 	imgfmt/pool.c \
 	imgfmt/radix.c \
+	imgfmt/ufs_cgnew.c \
 	imgfmt/ufs_check.c \
 	imgfmt/ufs_check_group.c \
 	imgfmt/ufs_check_inode.c \
@@ -47,6 +48,7 @@ IMGFMT = \
 	imgfmt/ufs_check_walk.c \
 	imgfmt/ufs_format.c \
 	imgfmt/ufs_format_inode.c \
+	imgfmt/ufs_mkfs.c \
 	imgfmt/utf16.c \
 	imgfmt/uzip_cache.c \
 	imgfmt/uzip_codec.c \
@@ -97,6 +99,7 @@ UNIT = \
 	tests/unit/test_outfile \
 	tests/unit/test_part \
 	tests/unit/test_plan \
+	tests/unit/test_ufs_mkfs \
 	tests/unit/test_uzip \
 	tests/unit/test_uzip_fault \
 	tests/unit/test_vocabulary \

@@ -30,6 +30,7 @@ enum {
 	UFS_CG_MAGIC = 0x00090255,
 	UFS_LINK_MAX = 32767, /* signed 16 bit up to 13.x */
 	UFS_SNAP_MAX = 20,
+	UFS_CONTIG_MAX = 16, /* of fs_contigsumsize */
 };
 
 /* fs_flags (formats.md 2.11) */

@@ -242,6 +242,31 @@ bool ufs_cgmap_inode_used(
 void ufs_cgmap_mark_inode(
     struct ufs *fs, struct ufs_cg *cg, uint32_t i, bool used, bool is_dir);
 
+/* -- ufs_cgnew.c: groups made from nothing ----------------------------------
+ */
+
+/*
+ * Bytes a group's block needs for so many inodes and fragments, as FreeBSD
+ * 13.2 reckons them (formats.md 2.6, CGSIZE); must not exceed a block.
+ */
+uint64_t ufs_cg_bytes(const struct ufs_super *sb, uint32_t ipg, uint32_t fpg);
+/* Fill the head's fields that follow from the superblock. */
+void ufs_cg_head(const struct ufs_super *sb, uint32_t cgx, uint8_t *raw);
+/*
+ * Make raw (sb->cgsize bytes) group cgx with nothing in it, but for taken
+ * fragments behind its metadata; *cs counts it.  Not stamped yet.
+ */
+void ufs_cg_make(const struct ufs_super *sb, uint32_t cgx, uint32_t taken,
+    uint8_t *raw, struct ufs_csum *cs);
+/*
+ * Count again, from the fragment map, all that is counted from it: sums of
+ * fragments and clusters, the cluster map, cs->nbfree and cs->nffree.
+ */
+void ufs_cg_recount(
+    const struct ufs_super *sb, uint8_t *raw, struct ufs_csum *cs);
+/* Put the superblock's time and, where it is due, the check hash in. */
+void ufs_cg_stamp(const struct ufs_super *sb, uint8_t *raw);
+
 /* -- ufs_alloc.c: choice among groups; grows when all are full --------------
  */
 
@@ -279,6 +304,13 @@ MUST_CHECK int ufs_free_inode(struct ufs *fs, uint64_t ino, bool was_dir);
 MUST_CHECK int ufs_grow_some(struct ufs *fs, bool want_inode);
 /* As ufs_grow, locked already. */
 MUST_CHECK int ufs_grow_to(struct ufs *fs, uint64_t bytes);
+
+/* -- ufs_mkfs.c -------------------------------------------------------------
+ */
+
+/* Where UFS2 has its recovery record (formats.md 2.1), write it. */
+MUST_CHECK int ufs_recovery_write(
+    struct blkdev *dev, const struct ufs_super *sb);
 
 /* -- ufs_balloc.c: giving blocks to files -----------------------------------
  */

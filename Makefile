@@ -39,6 +39,10 @@ IMGFMT = \
 	imgfmt/part_mbr.c \
 	imgfmt/pool.c \
 	imgfmt/radix.c \
+	imgfmt/ufs_alloc.c \
+	imgfmt/ufs_attr.c \
+	imgfmt/ufs_balloc.c \
+	imgfmt/ufs_cgmap.c \
 	imgfmt/ufs_cgnew.c \
 	imgfmt/ufs_check.c \
 	imgfmt/ufs_check_group.c \
@@ -46,9 +50,17 @@ IMGFMT = \
 	imgfmt/ufs_check_names.c \
 	imgfmt/ufs_check_super.c \
 	imgfmt/ufs_check_walk.c \
+	imgfmt/ufs_dirmod.c \
 	imgfmt/ufs_format.c \
 	imgfmt/ufs_format_inode.c \
 	imgfmt/ufs_mkfs.c \
+	imgfmt/ufs_name.c \
+	imgfmt/ufs_reap.c \
+	imgfmt/ufs_rename.c \
+	imgfmt/ufs_sync.c \
+	imgfmt/ufs_truncate.c \
+	imgfmt/ufs_write.c \
+	imgfmt/ufs_xattr_write.c \
 	imgfmt/utf16.c \
 	imgfmt/uzip_cache.c \
 	imgfmt/uzip_codec.c \

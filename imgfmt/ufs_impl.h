@@ -64,7 +64,8 @@ struct ufs {
 	struct ufs_cg **cgs;        /* sb.ncg pointers, NULL until loaded */
 	pthread_mutex_t nodes_lock; /* the node table; taken after lock */
 	struct ufs_node_table *nodes;
-	bool broken;      /* an operation was left half done: ufs_half_done */
+	uint32_t last_gen; /* of the inode made last */
+	bool broken;       /* an operation was left half done: ufs_half_done */
 	uint64_t changes; /* operations begun that may have changed something */
 	uint64_t flushed; /* of these, how many the last flush made durable */
 	pthread_mutex_t flush_lock; /* one flush at a time; before lock */
@@ -328,8 +329,6 @@ MUST_CHECK int ufs_balloc(struct ufs *fs, struct ufs_node *node, uint64_t lbn,
     uint64_t size, uint64_t *fsb, bool *fresh);
 /* Zero len bytes at byte offset off of the device. */
 MUST_CHECK int ufs_zero(struct ufs *fs, uint64_t off, uint64_t len);
-/* The largest size a regular file may have. */
-uint64_t ufs_size_max(const struct ufs *fs);
 
 /* -- ufs_truncate.c: taking blocks from files -------------------------------
  */

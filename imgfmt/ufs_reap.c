@@ -1,0 +1,141 @@
+/*
+ * Inodes without a name: kept while pinned, freed with the last pin.
+ * A node that is pinned holds one reference, however many pins it has.
+ */
+#include <string.h>
+
+#include "ufs_impl.h"
+
+int
+ufs_node_reap(struct ufs *fs, struct ufs_node *node)
+{
+	uint64_t ino = node->ino;
+	bool was_dir = ufs_is_dir(node);
+	int rc = ufs_free_all(fs, node);
+
+	if (rc < 0) {
+		ufs_node_put(fs, node);
+		return rc;
+	}
+	rc = ufs_xattr_free(fs, node);
+	if (rc == 0)
+		rc = ufs_free_inode(fs, ino, was_dir);
+	ufs_node_forget(fs, node);
+	return rc == 0 ? 0 : ufs_half_done(fs, rc);
+}
+
+int
+ufs_pin(struct ufs *fs, uint64_t ino)
+{
+	struct ufs_node *node;
+	bool first;
+	int rc;
+
+	pthread_rwlock_rdlock(&fs->lock);
+	rc = ufs_node_get(fs, ino, &node);
+	if (rc == 0) {
+		pthread_mutex_lock(&fs->nodes_lock);
+		first = node->pins++ == 0;
+		pthread_mutex_unlock(&fs->nodes_lock);
+		if (!first)
+			ufs_node_put(fs, node);
+	}
+	pthread_rwlock_unlock(&fs->lock);
+	return rc;
+}
+
+/* Take n pins back; true when they were the last. */
+static bool
+take_pins(struct ufs *fs, struct ufs_node *node, uint64_t n)
+{
+	bool last;
+
+	pthread_mutex_lock(&fs->nodes_lock);
+	last = node->pins > 0 && node->pins <= n;
+	node->pins -= n < node->pins ? n : node->pins;
+	pthread_mutex_unlock(&fs->nodes_lock);
+	return last;
+}
+
+/* Unpin an inode that has a name: 1 when done, 0 when it has none. */
+static int
+unpin_named(struct ufs *fs, uint64_t ino, uint64_t n)
+{
+	struct ufs_node *node;
+	int rc;
+
+	pthread_rwlock_rdlock(&fs->lock);
+	rc = ufs_node_get(fs, ino, &node);
+	if (rc == 0) {
+		if (node->d.nlink > 0) {
+			if (take_pins(fs, node, n))
+				ufs_node_put(fs, node);
+			rc = 1;
+		}
+		ufs_node_put(fs, node);
+	}
+	pthread_rwlock_unlock(&fs->lock);
+	return rc;
+}
+
+static int
+unpin_locked(struct ufs *fs, uint64_t ino, uint64_t n)
+{
+	struct ufs_node *node;
+	int rc = ufs_node_get(fs, ino, &node);
+
+	if (rc < 0)
+		return rc;
+	if (take_pins(fs, node, n)) {
+		ufs_node_put(fs, node);
+		if (node->d.nlink == 0)
+			return ufs_node_reap(fs, node);
+	}
+	ufs_node_put(fs, node);
+	return 0;
+}
+
+int
+ufs_unpin(struct ufs *fs, uint64_t ino, uint64_t n)
+{
+	int rc;
+
+	if (n == 0)
+		return 0;
+	rc = unpin_named(fs, ino, n);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	rc = ufs_change_begin(fs);
+	if (rc < 0)
+		return rc;
+	return ufs_change_end(fs, unpin_locked(fs, ino, n));
+}
+
+static int
+reap_one(struct ufs *fs, uint64_t ino)
+{
+	struct ufs_node *node;
+	int rc = ufs_node_get(fs, ino, &node);
+
+	if (rc < 0)
+		return rc == -ESTALE ? 0 : rc;
+	if (node->d.nlink == 0 && node->pins == 0)
+		return ufs_node_reap(fs, node);
+	ufs_node_put(fs, node);
+	return 0;
+}
+
+int
+ufs_reap(struct ufs *fs, const uint64_t *inos, size_t n)
+{
+	int rc = ufs_change_begin(fs), first = 0;
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < n && !fs->broken; i++) {
+		rc = reap_one(fs, inos[i]);
+		if (first == 0)
+			first = rc;
+	}
+	return ufs_change_end(fs, first);
+}

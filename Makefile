@@ -64,9 +64,14 @@ IMGFMT = \
 	imgfmt/utf16.c \
 	imgfmt/uzip_cache.c \
 	imgfmt/uzip_codec.c \
+	imgfmt/uzip_copy.c \
+	imgfmt/uzip_emit.c \
 	imgfmt/uzip_format.c \
 	imgfmt/uzip_index.c \
+	imgfmt/uzip_map.c \
 	imgfmt/uzip_read.c \
+	imgfmt/uzip_stream.c \
+	imgfmt/uzip_write.c \
 
 FUSEFS =
 
@@ -113,7 +118,9 @@ UNIT = \
 	tests/unit/test_plan \
 	tests/unit/test_ufs_mkfs \
 	tests/unit/test_uzip \
+	tests/unit/test_uzip_copy \
 	tests/unit/test_uzip_fault \
+	tests/unit/test_uzip_write \
 	tests/unit/test_vocabulary \
 
 .SUFFIXES:

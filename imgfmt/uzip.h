@@ -109,11 +109,18 @@ MUST_CHECK int uzip_check(
 /* How a new image is to be written. */
 struct uzip_params {
 	enum uzip_codec codec;
-	int level; /* 0: the default of the codec */
+	/*
+	 * 0: the default of the codec; zlib 1..12 (libdeflate), default 6;
+	 * xz 1..9, default 6; zstd up to 22, also negative, default 9.
+	 */
+	int level;
 	uint32_t cluster;
 	bool dedup;
 	bool keep_zeroes; /* -Z: zero clusters are compressed too */
-	/* NULL: mkuzip's text for codec and dedup (formats.md 1.2) */
+	/*
+	 * Another image's 128 bytes, kept but for letter and version where
+	 * those do not fit codec and dedup; NULL: mkuzip's (formats.md 1.2).
+	 */
 	const uint8_t *preamble;
 };
 
@@ -132,7 +139,8 @@ MUST_CHECK int uzip_writer_open(struct blkdev *out, uint64_t base,
  * Append len bytes of plain data; any length, the last cluster is padded with
  * zeroes at the end.  Compresses in parallel.  -EFBIG: more than nclusters;
  * -EOVERFLOW: a cluster that kernels would refuse (formats.md 1.5, max_blen),
- * said with its number and what helps.  Others from writing out.
+ * said with its number and what helps.  Others from writing out.  What was
+ * given is queued: an error may be that of an earlier cluster, and is final.
  */
 MUST_CHECK int uzip_writer_put(
     struct uzip_writer *w, const void *buf, size_t len);
@@ -142,11 +150,12 @@ MUST_CHECK int uzip_writer_put_zero(struct uzip_writer *w, uint32_t n);
 
 /*
  * Append clusters first .. first + n - 1 of the open image from, which has
- * the same codec and cluster size, as their compressed bytes, without decoding
- * them (but the last of the image, whose length the index may not tell).
- * Back-references stay back-references to where their bytes went, or carry
- * the bytes where those were not copied (livecds.md, hazard 4).  Only between
- * whole clusters.
+ * the same codec and cluster size (-EINVAL), as their compressed bytes,
+ * without decoding them (but the last of the image, whose length the index
+ * may not tell).  With dedup back-references stay back-references to where
+ * their bytes went, or carry the bytes where those were not copied
+ * (livecds.md, hazard 4).  Only between whole clusters (-EINVAL).  from must
+ * stay open until the writer is finished or closed.
  */
 MUST_CHECK int uzip_writer_put_from(
     struct uzip_writer *w, struct blkdev *from, uint32_t first, uint32_t n);

@@ -1,0 +1,380 @@
+/*
+ * What callers give is queued: plain clusters wait until there are enough of
+ * them to keep the pool busy, runs to be copied wait between them.  Then the
+ * plain ones are encoded in parallel, and all enter the container in order:
+ * every decision that shows in the file (what is a duplicate, what lies where)
+ * is taken there, so that the number of threads does not show.
+ */
+#include "uzip_write.h"
+
+#include <string.h>
+
+#include "log.h"
+
+enum {
+	BATCH_BYTES = 4 << 20, /* plain bytes to wait for, at least */
+	BATCH_MOST = 32 << 20, /* and at most, if clusters allow */
+	PER_THREAD = 4,        /* clusters to wait for, at least */
+	TASK_BYTES = 16 << 10, /* plain bytes worth waking a thread for */
+	ITEMS = 1024,
+	COPY_CLUSTERS = 16384, /* so that progress can be told */
+};
+
+enum item_kind { PLAIN, ZEROES, COPIES };
+
+struct uzip_item {
+	enum item_kind kind;
+	uint32_t first, n; /* first slot, or first cluster of from */
+	struct blkdev *from;
+};
+
+static int
+judge_params(uint32_t nclusters, const struct uzip_params *p)
+{
+	int def, low, high;
+
+	uzip_levels(p->codec, &def, &low, &high);
+	if (p->cluster == 0 || p->cluster % UZIP_SECTOR != 0 ||
+	    p->cluster > UZIP_CLUSTER_MAX) {
+		log_error("cluster size %u: must be a multiple of 512 up to "
+			  "%u",
+		    p->cluster, (unsigned)UZIP_CLUSTER_MAX);
+		return -EINVAL;
+	}
+	if (p->level != 0 && (p->level < low || p->level > high)) {
+		log_error("level %d: %s has %d to %d", p->level,
+		    uzip_codec_name(p->codec), low, high);
+		return -EINVAL;
+	}
+	if (nclusters == 0) {
+		log_error("an image needs at least one cluster");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static uint32_t
+batch_size(const struct uzip_writer *w)
+{
+	uint32_t cluster = w->params.cluster;
+	uint32_t least = PER_THREAD * (w->pool ? pool_threads(w->pool) : 1);
+	uint32_t n = BATCH_BYTES / cluster;
+
+	if (n < least)
+		n = least;
+	if (n > BATCH_MOST / cluster)
+		n = BATCH_MOST / cluster;
+	return n > w->n ? w->n : n;
+}
+
+static int
+allocate(struct uzip_writer *w)
+{
+	uint32_t cluster = w->params.cluster;
+	size_t tmp = w->most > cluster ? w->most : cluster;
+
+	w->capacity = batch_size(w);
+	w->room = uzip_encode_room(w->params.codec, cluster);
+	w->items = calloc(ITEMS, sizeof(*w->items));
+	w->packed = calloc(w->capacity, sizeof(*w->packed));
+	w->plain = malloc((size_t)w->capacity * cluster);
+	w->encoded = malloc(w->capacity * w->room);
+	w->tmp = malloc(tmp);
+	w->entry = malloc(((size_t)w->n + 1) * sizeof(*w->entry));
+	return w->items == NULL || w->packed == NULL || w->plain == NULL ||
+		w->encoded == NULL || w->tmp == NULL || w->entry == NULL
+	    ? -ENOMEM
+	    : 0;
+}
+
+int
+uzip_writer_open(struct blkdev *out, uint64_t base, uint32_t nclusters,
+    const struct uzip_params *params, struct pool *pool,
+    struct uzip_writer **w_out)
+{
+	struct uzip_writer *w;
+	int rc = judge_params(nclusters, params);
+
+	if (rc < 0)
+		return rc;
+	w = calloc(1, sizeof(*w));
+	if (w == NULL)
+		return -ENOMEM;
+	pthread_mutex_init(&w->lock, NULL);
+	w->params = *params;
+	w->n = nclusters;
+	w->pool = pool;
+	w->most = uzip_most_write(params->codec, params->cluster);
+	uzip_preamble_make(
+	    params->codec, params->dedup, params->preamble, w->preamble);
+	rc = allocate(w);
+	if (rc == 0)
+		rc = uzip_sink_open(
+		    &w->sink, out, base, uzip_data_start(nclusters));
+	if (rc < 0) {
+		uzip_writer_close(w);
+		return rc;
+	}
+	*w_out = w;
+	return 0;
+}
+
+void
+uzip_writer_close(struct uzip_writer *w)
+{
+	if (w == NULL)
+		return;
+	uzip_packers_close(w);
+	pthread_mutex_destroy(&w->lock);
+	uzip_sink_close(&w->sink);
+	uzip_map_clear(&w->seen);
+	uzip_map_clear(&w->moved);
+	free(w->items);
+	free(w->packed);
+	free(w->plain);
+	free(w->encoded);
+	free(w->tmp);
+	free(w->entry);
+	free(w->zero);
+	free(w);
+}
+
+static uint32_t
+slots_per_task(const struct uzip_writer *w)
+{
+	uint32_t n = TASK_BYTES / w->params.cluster;
+
+	return n > 0 ? n : 1;
+}
+
+static int
+pack_task(void *arg, size_t task)
+{
+	struct uzip_writer *w = arg;
+	uint32_t per_task = slots_per_task(w);
+	uint32_t i = (uint32_t)task * per_task;
+	uint32_t end = w->slots - i < per_task ? w->slots : i + per_task;
+	struct uzip_packer *p;
+	int rc = uzip_packer_get(w, &p);
+
+	if (rc < 0)
+		return rc;
+	for (; i < end && rc == 0; i++)
+		rc = uzip_pack(w, p, w->plain + (size_t)i * w->params.cluster,
+		    w->encoded + i * w->room, &w->packed[i]);
+	uzip_packer_put(w, p);
+	return rc;
+}
+
+static int
+pack_all(struct uzip_writer *w)
+{
+	uint32_t per_task = slots_per_task(w);
+	size_t tasks = w->slots / per_task + (w->slots % per_task != 0);
+	int rc = 0;
+
+	if (w->pool != NULL && tasks > 1)
+		return pool_run(w->pool, tasks, pack_task, w);
+	for (size_t i = 0; i < tasks && rc == 0; i++)
+		rc = pack_task(w, i);
+	return rc;
+}
+
+static int
+emit_slots(struct uzip_writer *w, uint32_t first, uint32_t n)
+{
+	int rc = 0;
+
+	for (uint32_t i = first; i - first < n && rc == 0; i++)
+		rc = uzip_emit_packed(
+		    w, w->encoded + i * w->room, &w->packed[i]);
+	return rc;
+}
+
+/* Let all that is queued enter the container. */
+static int
+run_queue(struct uzip_writer *w)
+{
+	int rc = pack_all(w);
+
+	for (size_t i = 0; i < w->nitems && rc == 0; i++) {
+		const struct uzip_item *item = &w->items[i];
+
+		if (item->kind == PLAIN)
+			rc = emit_slots(w, item->first, item->n);
+		else if (item->kind == ZEROES)
+			rc = uzip_emit_zeroes(w, item->n);
+		else
+			rc = uzip_emit_copies(
+			    w, item->from, item->first, item->n);
+	}
+	w->nitems = 0;
+	w->slots = 0;
+	w->copying = 0;
+	return rc;
+}
+
+/* Does item go on where the last one of the queue ends? */
+static bool
+continues(const struct uzip_writer *w, const struct uzip_item *item)
+{
+	const struct uzip_item *prev;
+
+	if (w->nitems == 0)
+		return false;
+	prev = &w->items[w->nitems - 1];
+	return prev->kind == item->kind && prev->from == item->from &&
+	    (item->kind == ZEROES || item->first - prev->first == prev->n);
+}
+
+/* With nothing to encode there is nothing to wait for. */
+static bool
+is_due(const struct uzip_writer *w)
+{
+	return w->slots == 0 || w->slots == w->capacity || w->nitems == ITEMS ||
+	    w->copying >= COPY_CLUSTERS;
+}
+
+static int
+queue(struct uzip_writer *w, const struct uzip_item *item)
+{
+	if (continues(w, item))
+		w->items[w->nitems - 1].n += item->n;
+	else
+		w->items[w->nitems++] = *item;
+	w->given += item->n;
+	if (item->kind == PLAIN)
+		w->slots++;
+	if (item->kind == COPIES)
+		w->copying += item->n;
+	return is_due(w) ? run_queue(w) : 0;
+}
+
+static int
+fail(struct uzip_writer *w, int rc)
+{
+	if (rc < 0)
+		w->error = rc;
+	return rc;
+}
+
+int
+uzip_writer_put(struct uzip_writer *w, const void *buf, size_t len)
+{
+	uint32_t cluster = w->params.cluster;
+	uint64_t left = (uint64_t)(w->n - w->given) * cluster - w->partial;
+	const uint8_t *p = buf;
+	int rc = w->error;
+
+	if (rc == 0 && len > left)
+		return -EFBIG;
+	while (len > 0 && rc == 0) {
+		uint8_t *slot = w->plain + (size_t)w->slots * cluster;
+		size_t n = cluster - w->partial;
+
+		n = len < n ? len : n;
+		memcpy(slot + w->partial, p, n);
+		p += n;
+		len -= n;
+		w->partial += (uint32_t)n;
+		if (w->partial == cluster) {
+			w->partial = 0;
+			rc = queue(
+			    w, &(struct uzip_item){PLAIN, w->slots, 1, NULL});
+		}
+	}
+	return fail(w, rc);
+}
+
+/* May n whole clusters be added now? */
+static int
+judge_room(const struct uzip_writer *w, uint32_t n)
+{
+	if (w->error < 0)
+		return w->error;
+	if (w->partial > 0)
+		return -EINVAL;
+	return n > w->n - w->given ? -EFBIG : 0;
+}
+
+int
+uzip_writer_put_zero(struct uzip_writer *w, uint32_t n)
+{
+	int rc = judge_room(w, n);
+
+	if (rc < 0 || n == 0)
+		return rc;
+	return fail(w, queue(w, &(struct uzip_item){ZEROES, 0, n, NULL}));
+}
+
+int
+uzip_writer_put_from(
+    struct uzip_writer *w, struct blkdev *from, uint32_t first, uint32_t n)
+{
+	const struct uzip_info *info = uzip_info(from);
+	int rc = judge_room(w, n);
+
+	if (rc < 0 || n == 0)
+		return rc;
+	if (info->codec != w->params.codec ||
+	    info->cluster != w->params.cluster || first > info->nclusters ||
+	    n > info->nclusters - first)
+		return -EINVAL;
+	return fail(w, queue(w, &(struct uzip_item){COPIES, first, n, from}));
+}
+
+/* Header and index, when all offsets are known. */
+static int
+write_index(struct uzip_writer *w)
+{
+	struct uzip_disk_header h;
+	struct blkdev *out = w->sink.out;
+	int rc;
+
+	memcpy(&h, w->preamble, sizeof(w->preamble));
+	h.cluster = be32_set(w->params.cluster);
+	h.nclusters = be32_set(w->n);
+	rc = blkdev_write(out, w->sink.base, &h, sizeof(h));
+	if (rc < 0)
+		return rc;
+	return blkdev_write(out, w->sink.base + uzip_entry_at(0), w->entry,
+	    ((size_t)w->n + 1) * sizeof(*w->entry));
+}
+
+/* Fill up the last cluster, then all that were never given. */
+static int
+give_rest(struct uzip_writer *w)
+{
+	uint32_t pad = w->params.cluster - w->partial;
+	scoped(freep) uint8_t *zeroes = calloc(1, pad);
+	int rc = 0;
+
+	if (zeroes == NULL)
+		return -ENOMEM;
+	if (w->partial > 0)
+		rc = uzip_writer_put(w, zeroes, pad);
+	if (rc == 0)
+		rc = uzip_writer_put_zero(w, w->n - w->given);
+	return rc == 0 ? run_queue(w) : rc;
+}
+
+int
+uzip_writer_finish(struct uzip_writer *w, struct uzip_written *out)
+{
+	static const uint8_t padding[UZIP_SECTOR];
+	uint64_t end;
+	int rc = w->error < 0 ? w->error : give_rest(w);
+
+	if (rc < 0)
+		return fail(w, rc);
+	end = w->sink.pos;
+	w->entry[w->n] = be64_set(end);
+	rc = uzip_sink_put(&w->sink, padding, -end % UZIP_SECTOR);
+	if (rc == 0)
+		rc = uzip_sink_flush(&w->sink);
+	if (rc == 0)
+		rc = write_index(w);
+	w->count.bytes = w->sink.pos;
+	*out = w->count;
+	return fail(w, rc);
+}

@@ -1,0 +1,88 @@
+/* Inside the uzip writer: what uzip_write.c and uzip_copy.c share. */
+#ifndef UZIP_WRITE_H
+#define UZIP_WRITE_H
+
+#include <pthread.h>
+
+#include "uzip_codec.h"
+#include "uzip_format.h"
+#include "uzip_map.h"
+#include "uzip_stream.h"
+
+struct uzip_item;
+struct uzip_packer;
+
+/* A cluster ready to enter the container. */
+struct uzip_packed {
+	bool zero;  /* and to be elided: there are no bytes */
+	size_t len; /* of its stream */
+	uint64_t hash;
+};
+
+struct uzip_writer {
+	struct uzip_params params;
+	uint8_t preamble[UZIP_PREAMBLE];
+	uint32_t n, most; /* clusters; bytes of the longest accepted */
+	size_t room;      /* bytes that one encoded cluster may need */
+	struct pool *pool;
+	int error; /* the first one: the image is spoilt */
+
+	/* What was asked for and is not yet in the container. */
+	struct uzip_item *items;
+	size_t nitems;
+	uint32_t given;   /* clusters, in the container or in items */
+	uint8_t *plain;   /* slots whole clusters, then partial bytes */
+	uint8_t *encoded; /* a room for each slot */
+	uint8_t *tmp;     /* most bytes, or one cluster */
+	struct uzip_packed *packed;
+	uint32_t capacity, slots;
+	uint32_t partial;
+	uint64_t copying; /* clusters to be copied in items */
+
+	/* The container so far. */
+	struct uzip_sink sink;
+	be64 *entry;
+	uint32_t next;     /* the next entry */
+	uint64_t last_off; /* of the last cluster that is no back-reference */
+	struct uzip_map seen;  /* by hash: what was compressed, with dedup */
+	struct uzip_map moved; /* by offset in moved_from: where it went */
+	struct blkdev *moved_from;
+	uint8_t *zero; /* the stream of a zero cluster, once needed */
+	struct uzip_packed zero_packed;
+	struct uzip_written count;
+
+	pthread_mutex_t lock; /* guards idle */
+	struct uzip_packer *idle;
+};
+
+/* Clusters of the queue, in order, enter the container by these. */
+MUST_CHECK int uzip_emit_zeroes(struct uzip_writer *w, uint32_t n);
+
+/* Bytes of their own: for what was appended to sink at off. */
+void uzip_emit_entry(struct uzip_writer *w, uint64_t off);
+
+/* May the next cluster refer back to off?  formats.md 1.5, writer's rule. */
+bool uzip_may_refer(const struct uzip_writer *w, uint64_t off);
+
+/* Refer back to off. */
+void uzip_emit_backref(struct uzip_writer *w, uint64_t off);
+
+/* Encode a plain cluster into out, which has w->room bytes.  Any thread. */
+MUST_CHECK int uzip_pack(struct uzip_writer *w, struct uzip_packer *p,
+    const uint8_t *plain, uint8_t *out, struct uzip_packed *k);
+MUST_CHECK int uzip_packer_get(struct uzip_writer *w, struct uzip_packer **out);
+void uzip_packer_put(struct uzip_writer *w, struct uzip_packer *p);
+void uzip_packers_close(struct uzip_writer *w);
+
+/* A packed cluster, whose stream is p. */
+MUST_CHECK int uzip_emit_packed(
+    struct uzip_writer *w, const uint8_t *p, const struct uzip_packed *k);
+
+/* Pack and emit. */
+MUST_CHECK int uzip_emit_plain(struct uzip_writer *w, const uint8_t *plain);
+
+/* Clusters first .. first + n - 1 of the open image from. */
+MUST_CHECK int uzip_emit_copies(
+    struct uzip_writer *w, struct blkdev *from, uint32_t first, uint32_t n);
+
+#endif

@@ -55,6 +55,7 @@ IMGFMT = \
 	imgfmt/ufs_format_inode.c \
 	imgfmt/ufs_mkfs.c \
 	imgfmt/ufs_name.c \
+	imgfmt/ufs_ranges.c \
 	imgfmt/ufs_reap.c \
 	imgfmt/ufs_rename.c \
 	imgfmt/ufs_sync.c \
@@ -79,11 +80,19 @@ MKIMAGE = \
 	mkimage/cmd.c \
 	mkimage/cmd_cat.c \
 	mkimage/cmd_check.c \
+	mkimage/cmd_commit.c \
+	mkimage/cmd_discard.c \
 	mkimage/cmd_extract.c \
 	mkimage/cmd_info.c \
 	mkimage/cmd_ls.c \
 	mkimage/cmd_mount.c \
+	mkimage/cmd_status.c \
 	mkimage/cmd_uzip.c \
+	mkimage/commit.c \
+	mkimage/commit_raw.c \
+	mkimage/commit_uzip.c \
+	mkimage/commit_verify.c \
+	mkimage/commit_warn.c \
 	mkimage/fflags.c \
 	mkimage/idmap.c \
 	mkimage/info_boot.c \
@@ -94,6 +103,8 @@ MKIMAGE = \
 	mkimage/plan.c \
 	mkimage/progress.c \
 	mkimage/report.c \
+	mkimage/status.c \
+	mkimage/status_walk.c \
 	mkimage/tree_out.c \
 	mkimage/uzip_args.c \
 	mkimage/view.c \

@@ -180,6 +180,14 @@ MUST_CHECK int ufs_xattr_list(struct ufs *fs, uint64_t ino,
 	void *arg, enum ufs_ea_space space, const char *name, size_t value_len),
     void *arg);
 
+/*
+ * Call each for the inodes whose dinodes overlap len bytes at off of the
+ * device, a run of n from first on at a time, allocated or not; see
+ * ufs_readdir.  The file system must not grow meanwhile.
+ */
+MUST_CHECK int ufs_inodes_in(struct ufs *fs, uint64_t off, uint64_t len,
+    int (*each)(void *arg, uint64_t first, uint64_t n), void *arg);
+
 /* -- changing ----------------------------------------------------------- */
 
 /* A new inode's attributes. */

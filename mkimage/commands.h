@@ -11,6 +11,9 @@ extern const struct command cmd_extract;
 extern const struct command cmd_check;
 extern const struct command cmd_mount;
 extern const struct command cmd_umount;
+extern const struct command cmd_status;
+extern const struct command cmd_commit;
+extern const struct command cmd_discard;
 extern const struct command cmd_uzip;
 extern const struct command cmd_unuzip;
 

@@ -1,0 +1,173 @@
+/* relive status: what a session changed and what a commit will cost. */
+#include <json-c/json.h>
+#include <string.h>
+
+#include "../imgfmt/log.h"
+#include "commands.h"
+#include "commit.h"
+#include "status.h"
+
+enum {
+	OPT_SESSION = CMD_LONG,
+	OPT_JSON,
+	CACHE_MAX = 16 << 20,
+};
+
+#define ISO_WARN ((uint64_t)3584 << 20) /* DESIGN.md 6, "Growth" */
+
+static const struct option longs[] = {
+    {"session", required_argument, NULL, OPT_SESSION},
+    {"json", no_argument, NULL, OPT_JSON},
+    {NULL, 0, NULL, 0},
+};
+
+static int
+print_name(void *arg, enum status_change change, const char *path)
+{
+	(void)arg;
+	printf("%c ", "AMD"[change]);
+	cmd_put_name(stdout, path, false);
+	putchar('\n');
+	return ferror(stdout) ? -EIO : 0;
+}
+
+static void
+print_counts(const char *what, const struct status_counts *n)
+{
+	printf("%-13s%llu added, %llu changed, %llu removed\n", what,
+	    (unsigned long long)n->added, (unsigned long long)n->changed,
+	    (unsigned long long)n->removed);
+}
+
+static void
+print_plain(const struct session *s, const struct status *st)
+{
+	char a[32], b[32], c[32];
+
+	printf("%-13s%s", "session:", s->dir);
+	printf(s->exists ? "\n" : " (nothing edited)\n");
+	print_counts("files:", &st->files);
+	print_counts("directories:", &st->dirs);
+	printf("%-13s%s written, %s freed, overlay of %s\n",
+	    "data:", cmd_bytes(a, sizeof(a), st->written_bytes),
+	    cmd_bytes(b, sizeof(b), st->trimmed_bytes),
+	    cmd_bytes(c, sizeof(c), st->overlay_bytes));
+	if (st->grown > 0)
+		printf("%-13sby %s\n",
+		    "grown:", cmd_bytes(a, sizeof(a), st->grown));
+	if (st->cluster > 0)
+		printf("%-13s%llu clusters of %u bytes to compress, %llu to "
+		       "drop, %llu to copy\n",
+		    "commit:", (unsigned long long)st->clusters[PLAN_DIRTY],
+		    st->cluster, (unsigned long long)st->clusters[PLAN_FREE],
+		    (unsigned long long)st->clusters[PLAN_CLEAN]);
+	printf("%-13s%s, about %s after a commit\n",
+	    "image:", cmd_bytes(a, sizeof(a), st->base_bytes),
+	    cmd_bytes(b, sizeof(b), st->guess_bytes));
+}
+
+static json_object *
+json_counts(const struct status_counts *n)
+{
+	json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "added", json_object_new_uint64(n->added));
+	json_object_object_add(
+	    o, "changed", json_object_new_uint64(n->changed));
+	json_object_object_add(
+	    o, "removed", json_object_new_uint64(n->removed));
+	return o;
+}
+
+static void
+print_json(const struct session *s, const struct status *st)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+	    {"written_bytes", st->written_bytes},
+	    {"freed_bytes", st->trimmed_bytes},
+	    {"overlay_bytes", st->overlay_bytes},
+	    {"grown_bytes", st->grown},
+	    {"cluster_size", st->cluster},
+	    {"clusters_dirty", st->clusters[PLAN_DIRTY]},
+	    {"clusters_freed", st->clusters[PLAN_FREE]},
+	    {"clusters_clean", st->clusters[PLAN_CLEAN]},
+	    {"image_bytes", st->base_bytes},
+	    {"image_bytes_after", st->guess_bytes},
+	};
+	json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "session", json_object_new_string(s->dir));
+	json_object_object_add(o, "edited", json_object_new_boolean(s->exists));
+	json_object_object_add(o, "files", json_counts(&st->files));
+	json_object_object_add(o, "directories", json_counts(&st->dirs));
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+		json_object_object_add(o, numbers[i].name,
+		    json_object_new_uint64(numbers[i].value));
+	printf(
+	    "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY));
+	json_object_put(o);
+}
+
+static int
+tell(struct session *s, bool as_json, bool names)
+{
+	struct status st;
+	int rc = status_compute(s, &st);
+
+	if (rc < 0)
+		return rc;
+	if (as_json)
+		print_json(s, &st);
+	else
+		print_plain(s, &st);
+	if (s->image->iso != NULL && st.guess_bytes > ISO_WARN)
+		log_warn("the image may pass 3.5 GB; FreeBSD reads no file of "
+			 "4 GiB or more from an ISO");
+	if (names && !as_json)
+		rc = status_walk(s, print_name, NULL);
+	return rc < 0 ? rc : cmd_flush_stdout();
+}
+
+static int
+run(int argc, char **argv)
+{
+	struct session_options how = {
+	    .mode = SESSION_SNAPSHOT,
+	    .image = {.cache_max = CACHE_MAX},
+	};
+	scoped(session_closep) struct session *s = NULL;
+	bool as_json = false;
+	int c, rc;
+
+	while ((c = cmd_option(&cmd_status, argc, argv, "", longs)) != -1) {
+		if (c == OPT_JSON)
+			as_json = true;
+		else
+			how.dir = optarg;
+	}
+	if (!cmd_operands(&cmd_status, argc, argv, 1, 1))
+		return CMD_USAGE;
+	rc = commit_sync_mount(argv[optind], how.dir);
+	if (rc >= 0)
+		rc = session_open(argv[optind], &how, &s);
+	if (rc >= 0)
+		rc = tell(s, as_json, log_shows(LOG_DEBUG_LEVEL));
+	return cmd_exit(rc);
+}
+
+const struct command cmd_status = {
+    .name = "status",
+    .summary = "what was edited, and what a commit will cost",
+    .usage = "status IMAGE|DIR [--json] [--session DIR]\n"
+	     "Tell what the session of IMAGE changed and what a commit will\n"
+	     "write.  With -v, also the paths: A added, M changed, D "
+	     "removed.\n"
+	     "\n"
+	     "      --json         for machines\n"
+	     "      --session DIR  the session's folder, if not "
+	     "IMAGE.relive\n",
+    .run = run,
+};

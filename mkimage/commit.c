@@ -1,0 +1,350 @@
+/* Commit, as a whole: decide, write the container, verify, name. */
+#include "commit.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../imgfmt/compat.h"
+#include "../imgfmt/gz.h"
+#include "../imgfmt/log.h"
+#include "commit_impl.h"
+
+#define ISO_FILE_MAX ((uint64_t)4 << 30) /* trap 73 */
+
+enum { CACHE_MAX = 64 << 20, GZ_LEVEL = 9 };
+
+int
+commit_sync_mount(const char *address, const char *session_dir)
+{
+	char dir[4096];
+	scoped(fdclosep) int fd = -1;
+	int rc = session_mounted_at(address, session_dir, dir, sizeof(dir));
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return rc;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rc = fd < 0 ? -errno : compat_syncfs(fd);
+	if (rc == 0 && fsync(fd) < 0)
+		rc = -errno;
+	if (rc < 0) {
+		log_error("'%s': what was written there cannot be flushed: %s",
+		    dir, strerror(-rc));
+		return rc;
+	}
+	return 1;
+}
+
+static int
+open_all(struct commit *c)
+{
+	const struct commit_options *opt = c->opt;
+	struct session_options how = {
+	    .mode = opt->in_place ? SESSION_WRITE : SESSION_SNAPSHOT,
+	    .dir = opt->session_dir,
+	    .wait = true,
+	    .image = {.cache_max = CACHE_MAX},
+	};
+	int rc = pool_open(opt->jobs, &c->pool);
+
+	if (rc == 0 && !opt->in_place)
+		rc = commit_sync_mount(opt->address, opt->session_dir);
+	if (rc < 0)
+		return rc;
+	how.image.pool = c->pool;
+	rc = session_open(opt->address, &how, &c->session);
+	if (rc < 0)
+		return rc;
+	c->image = c->session->image;
+	c->merged = c->session->cache;
+	if (opt->in_place)
+		rc = ufs_flush(c->session->fs);
+	return rc;
+}
+
+/* Which layer is replaced, and whether what lies above it can be. */
+static int
+find_target(struct commit *c)
+{
+	const struct image *im = c->image;
+	struct blkdev_change change;
+	unsigned above;
+	int rc;
+
+	while (c->target < im->nlayers &&
+	    (im->layer[c->target].kind == IMAGE_ISO ||
+		im->layer[c->target].kind == IMAGE_PARTITIONED))
+		c->target++;
+	above = im->nlayers - 1 - c->target;
+	if (c->target > 1 || above > 1) {
+		log_error("'%s': an image nested this deep can be mounted, but "
+			  "not committed; --raw writes its file system",
+		    c->opt->address);
+		if (c->opt->out != NULL || c->opt->in_place)
+			return -ENOTSUP;
+	}
+	if (above == 1 && im->layer[c->target].kind == IMAGE_UZIP)
+		c->uzip = im->uzip;
+	rc = blkdev_next_change(c->merged, 0, &change);
+	c->changed = rc > 0 || c->merged->size != im->dev->size;
+	c->report_base = im->layer[c->target].dev->size;
+	return rc < 0 ? rc : 0;
+}
+
+static int
+write_uzip_checked(struct commit *c, struct blkdev *out, uint64_t base)
+{
+	struct commit_uzip_how how;
+	int rc = commit_uzip_decide(c, &how);
+
+	if (rc < 0)
+		return rc;
+	rc = commit_write_uzip(c, &how, out, base, &c->report_new);
+	if (rc == 0)
+		rc = commit_verify_uzip(c, &how, out, base, c->report_new);
+	commit_uzip_how_release(&how);
+	return rc;
+}
+
+/* The target's new bytes, in the form the base has, at base of out. */
+static int
+write_target(struct commit *c, struct blkdev *out, uint64_t base)
+{
+	switch (c->image->layer[c->target].kind) {
+	case IMAGE_UFS:
+		return commit_write_raw(c, out, base, &c->report_new);
+	case IMAGE_GZ:
+		return gz_deflate(
+		    c->merged, GZ_LEVEL, out, base, &c->report_new);
+	default:
+		return write_uzip_checked(c, out, base);
+	}
+}
+
+static int
+write_iso(struct commit *c, struct blkdev *out)
+{
+	const struct iso_plan_info *info;
+	struct iso_plan *plan;
+	int rc = iso_plan_make(c->image->iso, &c->image->iso_node, &plan);
+
+	if (rc < 0)
+		return rc;
+	info = iso_plan_info(plan);
+	if (info->why_not != NULL)
+		log_warn("the image goes to the end of the ISO and %llu bytes "
+			 "stay unused: %s",
+		    (unsigned long long)info->wasted, info->why_not);
+	rc = iso_plan_copy(plan, out);
+	if (rc == 0)
+		rc = write_target(c, out, info->image_off);
+	if (rc == 0)
+		rc = iso_plan_finish(plan, out, c->report_new);
+	iso_plan_free(plan);
+	return rc;
+}
+
+/* A partition has its size; the image must fit, the rest of it is zeroed. */
+static int
+write_disk(struct commit *c, struct blkdev *out)
+{
+	const struct image_layer *disk = &c->image->layer[0];
+	const struct image_layer *part = &c->image->layer[c->target];
+	struct blkdev *window;
+	int rc = blkdev_resize(out, disk->dev->size);
+
+	if (rc == 0)
+		rc = blkdev_copy(disk->dev, 0, out, 0, disk->dev->size);
+	if (rc < 0)
+		return rc;
+	rc = blkdev_slice_open(
+	    blkdev_ref(out), part->off, part->dev->size, &window);
+	if (rc < 0) {
+		blkdev_close(out);
+		return rc;
+	}
+	rc = write_target(c, window, 0);
+	if (rc == -EOPNOTSUPP || rc == -EINVAL) {
+		log_error("'%s': the changed image no longer fits its "
+			  "partition of %llu bytes",
+		    part->name, (unsigned long long)part->dev->size);
+		rc = -ENOSPC;
+	}
+	if (rc == 0)
+		rc = blkdev_trim(
+		    window, c->report_new, part->dev->size - c->report_new);
+	blkdev_close(window);
+	return rc;
+}
+
+/* The container as a whole, in the kind of the base. */
+static int
+write_container(struct commit *c, struct blkdev *out)
+{
+	struct blkdev *file = c->image->layer[0].dev;
+	int rc;
+
+	if (!c->changed && c->opt->codec == COMMIT_KEEP &&
+	    c->opt->cluster == 0 && c->opt->dedup == COMMIT_KEEP &&
+	    !c->opt->level_given) {
+		rc = blkdev_resize(out, file->size);
+		c->report_new = c->report_base;
+		return rc < 0 ? rc : blkdev_copy(file, 0, out, 0, file->size);
+	}
+	switch (c->image->layer[0].kind) {
+	case IMAGE_ISO:
+		return write_iso(c, out);
+	case IMAGE_PARTITIONED:
+		return write_disk(c, out);
+	default:
+		return write_target(c, out, 0);
+	}
+}
+
+/* What can be known to be too large before any work. */
+static int
+check_size(struct commit *c)
+{
+	if (c->image->layer[0].kind == IMAGE_ISO &&
+	    c->image->layer[c->target].kind == IMAGE_UFS &&
+	    c->merged->size >= ISO_FILE_MAX) {
+		log_error("'%s': the image would have %llu bytes; FreeBSD "
+			  "reads no file of 4 GiB or more from an ISO",
+		    c->opt->address, (unsigned long long)c->merged->size);
+		return -EFBIG;
+	}
+	return 0;
+}
+
+static int
+write_out(struct commit *c, const char *path)
+{
+	scoped(outfile_abortp) struct outfile *out = NULL;
+	struct outfile *done;
+	int rc = check_size(c);
+
+	if (rc == 0)
+		rc = outfile_not_input(path, c->image->path);
+	if (rc == 0)
+		rc = outfile_create(path, &out);
+	if (rc == 0)
+		rc = write_container(c, outfile_dev(out));
+	if (rc < 0)
+		return rc;
+	done = out;
+	out = NULL;
+	return outfile_commit(done);
+}
+
+/*
+ * The order is what makes it safe: the new image whole on disk, then its
+ * identity in the session, then the rename, then the overlay goes.
+ */
+static int
+write_in_place(struct commit *c)
+{
+	scoped(outfile_abortp) struct outfile *out = NULL;
+	struct outfile *done;
+	int rc = check_size(c);
+
+	if (rc == 0)
+		rc = outfile_create(c->image->path, &out);
+	if (rc == 0)
+		rc = write_container(c, outfile_dev(out));
+	if (rc == 0)
+		rc = outfile_sync(out);
+	if (rc == 0)
+		rc = session_record_successor(
+		    c->session, outfile_temporary(out));
+	if (rc < 0)
+		return rc;
+	done = out;
+	out = NULL;
+	rc = outfile_commit(done);
+	return rc < 0 ? rc : session_drop_overlay(c->session);
+}
+
+/* The image alone, as a uzip or as it is. */
+static int
+write_part(struct commit *c, const char *path, bool as_uzip)
+{
+	scoped(outfile_abortp) struct outfile *out = NULL;
+	struct outfile *done;
+	int rc = outfile_not_input(path, c->image->path);
+
+	if (rc == 0)
+		rc = outfile_create(path, &out);
+	if (rc < 0)
+		return rc;
+	if (as_uzip)
+		rc = write_uzip_checked(c, outfile_dev(out), 0);
+	else
+		rc = commit_write_raw(c, outfile_dev(out), 0, &c->report_new);
+	if (rc < 0)
+		return rc;
+	done = out;
+	out = NULL;
+	return outfile_commit(done);
+}
+
+/* Say what was written to path, when rc is 0; rc again. */
+static int
+report(struct commit *c, const char *path, int rc)
+{
+	long long grew = (long long)c->report_new - (long long)c->report_base;
+
+	if (rc < 0)
+		return rc;
+	if (!c->changed)
+		log_info("'%s': nothing changed since the base", path);
+	else
+		log_info("'%s': image of %llu bytes (%+lld)", path,
+		    (unsigned long long)c->report_new, grew);
+	if (c->written.bytes > 0)
+		log_info("clusters: %llu copied, %llu compressed, %llu zero, "
+			 "%llu shared",
+		    (unsigned long long)c->written.copied,
+		    (unsigned long long)c->written.compressed,
+		    (unsigned long long)c->written.zero,
+		    (unsigned long long)c->written.backref);
+	c->written = (struct uzip_written){0};
+	return 0;
+}
+
+/* One output after the other; the first failure ends it. */
+static int
+write_outputs(struct commit *c)
+{
+	const struct commit_options *opt = c->opt;
+	int rc = 0;
+
+	if (opt->out != NULL)
+		rc = report(c, opt->out, write_out(c, opt->out));
+	if (rc == 0 && opt->uzip != NULL)
+		rc = report(c, opt->uzip, write_part(c, opt->uzip, true));
+	if (rc == 0 && opt->raw != NULL)
+		rc = report(c, opt->raw, write_part(c, opt->raw, false));
+	if (rc == 0 && opt->in_place)
+		rc = report(
+		    c, c->image->path, c->changed ? write_in_place(c) : 0);
+	return rc;
+}
+
+int
+commit_run(const struct commit_options *options)
+{
+	struct commit c = {.opt = options};
+	int rc = open_all(&c);
+
+	if (rc == 0)
+		rc = find_target(&c);
+	if (rc == 0)
+		commit_warn(&c);
+	if (rc == 0)
+		rc = write_outputs(&c);
+	session_close(c.session);
+	pool_close(c.pool);
+	return rc;
+}

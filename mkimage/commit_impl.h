@@ -1,0 +1,65 @@
+/* Private to commit_*.c: one commit under way. */
+#ifndef COMMIT_IMPL_H
+#define COMMIT_IMPL_H
+
+#include "../fusefs/session.h"
+#include "commit.h"
+#include "outfile.h"
+#include "plan.h"
+#include "progress.h"
+
+struct commit {
+	const struct commit_options *opt;
+	struct pool *pool;
+	struct session *session;
+	struct image *image;   /* of the session */
+	struct blkdev *merged; /* what is to be committed; of the session */
+	/* Index of the layer whose bytes are replaced: the first that is no
+	 * ISO and no partition table. */
+	unsigned target;
+	/* The base as a uzip whose clusters are the merged device's, or NULL:
+	 * no uzip, or one that holds a disk with partitions. */
+	struct blkdev *uzip;
+	bool changed;                /* merged differs from the base */
+	uint64_t report_base;        /* bytes of the target before */
+	uint64_t report_new;         /* and after */
+	struct uzip_written written; /* by the last commit_write_uzip */
+};
+
+/* How a uzip is to be written, and whether clusters may be copied. */
+struct commit_uzip_how {
+	struct uzip_params params;
+	bool incremental;
+	struct plan plan; /* of the clusters, when incremental */
+};
+
+/*
+ * Decide how the uzip is written.  -EINVAL, said: parameters that cannot be.
+ * Release with commit_uzip_how_release.
+ */
+MUST_CHECK int commit_uzip_decide(
+    struct commit *c, struct commit_uzip_how *how);
+void commit_uzip_how_release(struct commit_uzip_how *how);
+
+/* Write the merged device as a uzip to base of out; *len is its length. */
+MUST_CHECK int commit_write_uzip(struct commit *c,
+    const struct commit_uzip_how *how, struct blkdev *out, uint64_t base,
+    uint64_t *len);
+
+/* Write the merged device as it is, sparse where it is zero. */
+MUST_CHECK int commit_write_raw(
+    struct commit *c, struct blkdev *out, uint64_t base, uint64_t *len);
+
+/*
+ * The uzip of len bytes at base of out must be what was meant: its index, the
+ * lengths of copied runs, the content of each compressed cluster; with
+ * verify_full all content.  -ECORRUPT, said.
+ */
+MUST_CHECK int commit_verify_uzip(struct commit *c,
+    const struct commit_uzip_how *how, struct blkdev *out, uint64_t base,
+    uint64_t len);
+
+/* Name what the commit leaves stale: side files, another kernel. */
+void commit_warn(struct commit *c);
+
+#endif

@@ -14,6 +14,11 @@ LIBS = $(PKG_LIBS) -pthread
 SAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 
+# Of prove(1); seconds for each fuzz target.
+PROVE_FLAGS =
+FUZZ_TIME = 15
+E2E != ls tests/e2e/test-*.sh
+
 # One file a line, sorted, so that changes merge.
 IMGFMT = \
 	imgfmt/bitmap.c \
@@ -153,13 +158,53 @@ $(UNIT): librelive.a $(TESTLIB:.c=.o) $(UNIT:=.o)
 		librelive.a $(LIBS)
 
 unit: $(UNIT)
-	prove -e '' $(UNIT)
+	prove $(PROVE_FLAGS) -e '' $(UNIT)
+
+# Real images, real mounts.  RELIVE names another program to test.
+e2e: relive
+	prove -j 2 $(PROVE_FLAGS) -e bash $(E2E)
+
+check:
+	MAKE='$(MAKE)' scripts/check
+
+lint:
+	scripts/lint
+
+# The same with other eyes: scripts/variant compiles into build/NAME.
+clang:
+	SRCS='$(SRCS)' TESTLIB='$(TESTLIB)' PROGRAMS='mkimage/main.c $(UNIT:=.c)' \
+	LIBS='$(LIBS)' scripts/variant clang clang $(ALL_CFLAGS) -Werror
+
+asan: sanitized
+	prove $(PROVE_FLAGS) -e '' $(UNIT:tests/unit/%=build/asan/%)
+
+sanitized:
+	SRCS='$(SRCS)' TESTLIB='$(TESTLIB)' PROGRAMS='mkimage/main.c $(UNIT:=.c)' \
+	LIBS='$(LIBS)' scripts/variant asan clang $(ALL_CFLAGS) $(SAN) \
+		-fsanitize=fuzzer-no-link
+
+fuzz-smoke: relive sanitized
+	FLAGS='$(ALL_CFLAGS) $(SAN)' LIBS='$(LIBS)' tests/fuzz/run $(FUZZ_TIME)
+
+bench: relive
+	tests/bench/run
+
+demo:
+	scripts/install-deps demo
+	$(MAKE) relive
+	scripts/demo
+
+install: relive
+	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 relive $(DESTDIR)$(PREFIX)/bin/relive
+	install -m 644 mkimage/relive.1 $(DESTDIR)$(PREFIX)/share/man/man1/relive.1
 
 clean:
 	rm -f relive librelive.a $(UNIT) */*.o tests/*/*.o
 	rm -rf build
 
-.PHONY: all unit clean
+.PHONY: all asan bench check clang clean demo e2e fuzz-smoke install lint \
+	sanitized unit
 
 # Fast compiles: every object depends on all headers.
 HDRS != ls */*.h tests/*/*.h

@@ -47,6 +47,8 @@ IMGFMT = \
 	imgfmt/ufs_alloc.c \
 	imgfmt/ufs_attr.c \
 	imgfmt/ufs_balloc.c \
+	imgfmt/ufs_bmap.c \
+	imgfmt/ufs_cg_load.c \
 	imgfmt/ufs_cgmap.c \
 	imgfmt/ufs_cgnew.c \
 	imgfmt/ufs_check.c \
@@ -55,17 +57,23 @@ IMGFMT = \
 	imgfmt/ufs_check_names.c \
 	imgfmt/ufs_check_super.c \
 	imgfmt/ufs_check_walk.c \
+	imgfmt/ufs_dir.c \
+	imgfmt/ufs_dirindex.c \
 	imgfmt/ufs_dirmod.c \
+	imgfmt/ufs_file.c \
 	imgfmt/ufs_format.c \
 	imgfmt/ufs_format_inode.c \
+	imgfmt/ufs_inode.c \
 	imgfmt/ufs_mkfs.c \
 	imgfmt/ufs_name.c \
 	imgfmt/ufs_ranges.c \
 	imgfmt/ufs_reap.c \
 	imgfmt/ufs_rename.c \
+	imgfmt/ufs_super.c \
 	imgfmt/ufs_sync.c \
 	imgfmt/ufs_truncate.c \
 	imgfmt/ufs_write.c \
+	imgfmt/ufs_xattr.c \
 	imgfmt/ufs_xattr_write.c \
 	imgfmt/utf16.c \
 	imgfmt/uzip_cache.c \
@@ -132,6 +140,7 @@ UNIT = \
 	tests/unit/test_outfile \
 	tests/unit/test_part \
 	tests/unit/test_plan \
+	tests/unit/test_ufs_fixtures \
 	tests/unit/test_ufs_mkfs \
 	tests/unit/test_uzip \
 	tests/unit/test_uzip_copy \

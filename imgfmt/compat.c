@@ -143,3 +143,21 @@ compat_unmount(const char *dir, bool lazy)
 }
 
 #endif
+
+int
+compat_rwlock_init(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attr;
+	int rc = pthread_rwlockattr_init(&attr);
+
+	if (rc != 0)
+		return -rc;
+#if defined(__linux__)
+	rc = pthread_rwlockattr_setkind_np(
+	    &attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+	if (rc == 0)
+		rc = pthread_rwlock_init(lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
+	return -rc;
+}

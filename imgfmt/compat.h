@@ -5,6 +5,7 @@
 #ifndef COMPAT_H
 #define COMPAT_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -47,5 +48,11 @@ MUST_CHECK int compat_mounts(
  * Waits for dirty pages to reach the daemon, which must be serving.
  */
 MUST_CHECK int compat_unmount(const char *dir, bool lazy);
+
+/*
+ * Initialise a lock that lets no stream of readers keep a writer waiting; a
+ * thread must not lock it for reading twice.  -ENOMEM, -EAGAIN.
+ */
+MUST_CHECK int compat_rwlock_init(pthread_rwlock_t *lock);
 
 #endif

@@ -118,7 +118,6 @@ chunk_write(struct ufs *fs, struct ufs_node *dir, const struct chunk *c)
 	}
 	if (rc < 0)
 		return rc;
-	ufs_dirindex_drop(dir);
 	ufs_touch(dir, UFS_TOUCH_M | UFS_TOUCH_C);
 	rc = blkdev_write(fs->dev, ufs_frag_off(&fs->sb, fsb) + within, c->raw,
 	    sizeof(c->raw));
@@ -237,7 +236,10 @@ append(struct ufs *fs, struct ufs_node *dir, const struct entry *e)
 		return rc;
 	put_entry(fs, &c, 0, UFS_DIRBLK, e);
 	rc = chunk_write(fs, dir, &c);
-	return rc == 0 ? 0 : ufs_half_done(fs, rc);
+	if (rc < 0)
+		return ufs_half_done(fs, rc);
+	ufs_dirindex_add(fs, dir, e->name, e->len, c.off);
+	return 0;
 }
 
 int
@@ -258,7 +260,10 @@ ufs_dir_enter(struct ufs *fs, struct ufs_node *dir, const char *name,
 		if (!place(fs, &c, &e))
 			continue;
 		room_moves_on(dir, k, i);
-		return chunk_write(fs, dir, &c);
+		rc = chunk_write(fs, dir, &c);
+		if (rc == 0)
+			ufs_dirindex_add(fs, dir, name, len, c.off);
+		return rc;
 	}
 	room_moves_on(dir, k, n);
 	return append(fs, dir, &e);
@@ -331,6 +336,8 @@ ufs_dir_erase(struct ufs *fs, struct ufs_node *dir, const struct ufs_slot *slot)
 	rc = chunk_write(fs, dir, &c);
 	if (rc < 0)
 		return rc;
+	ufs_dirindex_remove(
+	    fs, dir, slot->entry.name, slot->entry.namelen, c.off);
 	room_comes_back(dir, (uint32_t)(c.off / UFS_DIRBLK), room_in(fs, &c));
 	if (c.off + UFS_DIRBLK == dir->d.size && is_empty(fs, &c))
 		rc = drop_tail(fs, dir);

@@ -367,6 +367,17 @@ decode_advice(const struct ufs_super_disk *disk, struct ufs_super *sb)
 	sb->maxfilesize = max_file_size(sb, raw64_get(disk->maxfilesize, big));
 }
 
+bool
+ufs_super_is_home(const uint8_t raw[UFS_SBLOCK_SIZE], uint64_t loc)
+{
+	struct ufs_super sb = {.loc = loc};
+	struct ufs_super_disk disk;
+
+	memcpy(&disk, raw, sizeof(disk));
+	sb.version = version_of(&disk, &sb.big);
+	return sb.version != 0 && is_at_home(&sb, &disk);
+}
+
 int
 ufs_super_decode(const uint8_t raw[UFS_SBLOCK_SIZE], uint64_t loc,
     uint64_t dev_size, struct ufs_super *out)
@@ -374,12 +385,12 @@ ufs_super_decode(const uint8_t raw[UFS_SBLOCK_SIZE], uint64_t loc,
 	struct ufs_super_disk disk;
 	int rc;
 
+	if (!ufs_super_is_home(raw, loc))
+		return -EINVAL;
 	memcpy(&disk, raw, sizeof(disk));
 	memset(out, 0, sizeof(*out));
 	out->loc = loc;
 	out->version = version_of(&disk, &out->big);
-	if (out->version == 0 || !is_at_home(out, &disk))
-		return -EINVAL;
 	rc = decode_sizes(&disk, out);
 	if (rc == 0)
 		rc = decode_groups(&disk, dev_size, out);

@@ -246,6 +246,9 @@ struct ufs_dinode {
 MUST_CHECK int ufs_super_decode(const uint8_t raw[UFS_SBLOCK_SIZE],
     uint64_t loc, uint64_t dev_size, struct ufs_super *out);
 
+/* Whether raw, found at loc, is a superblock and belongs there. */
+bool ufs_super_is_home(const uint8_t raw[UFS_SBLOCK_SIZE], uint64_t loc);
+
 /* The four places to look, in order. */
 extern const uint64_t ufs_super_places[4];
 

@@ -33,10 +33,14 @@ struct ufs_node {
 	struct ufs_node *hash_next, *lru_prev, *lru_next;
 	/* Directories: names found so far, or NULL (ufs_dirindex.c). */
 	struct ufs_dirindex *index;
+	bool index_refused; /* too many names, or damaged */
 	/* Directories: chunks before dir_room[k] have no room for an entry of
 	 * size class k (ufs_dirmod.c). */
 	uint32_t dir_room[UFS_DIR_CLASSES];
-	/* The last mapping found, so that sequential access is cheap. */
+	/*
+	 * The last mapping found, so that sequential access is cheap; by
+	 * nodes_lock.  Whoever changes a block pointer calls ufs_map_forget.
+	 */
 	uint64_t map_lbn, map_fsb, map_run;
 };
 
@@ -44,6 +48,7 @@ struct ufs_node {
 struct ufs_cg {
 	uint32_t cgx;
 	bool dirty;
+	bool bad;                 /* judged, and said: ufs_cg_get refuses it */
 	uint8_t *raw;             /* sb.cgsize bytes */
 	uint32_t nfrags, nblocks; /* of this group; blocks: whole ones */
 	uint32_t ninited; /* inodes that have been initialised (trap 31) */
@@ -64,6 +69,18 @@ struct ufs {
 	struct ufs_cg **cgs;        /* sb.ncg pointers, NULL until loaded */
 	pthread_mutex_t nodes_lock; /* the node table; taken after lock */
 	struct ufs_node_table *nodes;
+	/*
+	 * By nodes_lock: for ninited_n groups, initialised inodes + 1 as seen
+	 * on the device; 0 unknown.  Groups in cgs know better.
+	 */
+	uint32_t *ninited;
+	uint32_t ninited_n;
+	/* By nodes_lock: indices of directories, and their bytes. */
+	struct ufs_dirindexes {
+		struct ufs_dirindex *newest, *oldest;
+		size_t bytes;
+	} dirindexes;
+	uint64_t dirindex_seed;
 	uint32_t last_gen; /* of the inode made last */
 	bool broken;       /* an operation was left half done: ufs_half_done */
 	uint64_t changes; /* operations begun that may have changed something */
@@ -90,6 +107,21 @@ int ufs_half_done(struct ufs *fs, int rc);
 
 /* Free a node that has neither a name nor a pin; gives the reference back. */
 MUST_CHECK int ufs_node_reap(struct ufs *fs, struct ufs_node *node);
+
+/* -- ufs_super.c ---------------------------------------------------------- */
+
+/*
+ * Look for the superblock in all its places (formats.md 2.1) and decode the
+ * first that is right; raw holds its bytes.  Errors as ufs_open.
+ */
+MUST_CHECK int ufs_super_read(
+    struct blkdev *dev, uint8_t raw[UFS_SBLOCK_SIZE], struct ufs_super *out);
+
+/*
+ * Why the file system must not be written, to be read after "read-only: ",
+ * or NULL.  The check hash is the caller's business.
+ */
+const char *ufs_super_read_only_why(const struct ufs_super *sb);
 
 /* -- ufs_inode.c ---------------------------------------------------------- */
 
@@ -155,6 +187,9 @@ MUST_CHECK int ufs_path_to(
 MUST_CHECK int ufs_bmap(struct ufs *fs, struct ufs_node *node, uint64_t lbn,
     uint64_t most, uint64_t *fsb, uint64_t *run);
 
+/* Forget the mapping that the node remembers: its blocks change. */
+void ufs_map_forget(struct ufs *fs, struct ufs_node *node);
+
 /* Read entry i of the indirect block at fsb. */
 MUST_CHECK int ufs_indir_get(
     struct ufs *fs, uint64_t fsb, uint32_t i, uint64_t *entry);
@@ -194,9 +229,50 @@ MUST_CHECK int ufs_dir_find(struct ufs *fs, struct ufs_node *dir,
 /* 0, -EINVAL, -ENAMETOOLONG: whether name may be given to a new entry. */
 MUST_CHECK int ufs_name_ok(const char *name, size_t len);
 
+/* An entry where it lies in a buffer: for those who look at many. */
+struct ufs_entry {
+	uint64_t off, prev; /* as in ufs_slot */
+	uint32_t ino;
+	uint16_t reclen;
+	uint8_t type, namelen;
+	const char *name; /* no NUL; lasts as long as the call */
+};
+typedef int ufs_entry_visitor(void *arg, const struct ufs_entry *entry);
+
+/* As ufs_dir_each, from the chunk on in which off lies. */
+MUST_CHECK int ufs_dir_scan(struct ufs *fs, struct ufs_node *dir, uint64_t off,
+    ufs_entry_visitor *each, void *arg);
+/* The same for one chunk (UFS_DIRBLK bytes), which lies at off. */
+MUST_CHECK int ufs_dir_scan_chunk(const struct ufs *fs,
+    const struct ufs_node *dir, const uint8_t *chunk, uint64_t off,
+    ufs_entry_visitor *each, void *arg);
+void ufs_slot_of(const struct ufs_entry *entry, struct ufs_slot *out);
+
 /* -- ufs_dirindex.c: name hash in core, for large directories -------------- */
 
-void ufs_dirindex_drop(struct ufs_node *dir);
+enum { UFS_CHUNKS_MAX = 16 };
+
+/* Chunks of a directory (offset / UFS_DIRBLK) where a name may be. */
+struct ufs_chunks {
+	unsigned n;
+	uint32_t chunk[UFS_CHUNKS_MAX];
+};
+/*
+ * Where name may be, making the index of a large directory: 1, and the name
+ * is in none but these chunks; 0: there is no index, scan the directory.
+ */
+MUST_CHECK int ufs_dirindex_find(struct ufs *fs, struct ufs_node *dir,
+    const char *name, size_t len, struct ufs_chunks *out);
+/*
+ * Keep the index, if there is one, in step: an entry at byte off has come or
+ * gone.  Moving one within its chunk or redirecting it needs nothing.
+ */
+void ufs_dirindex_add(struct ufs *fs, struct ufs_node *dir, const char *name,
+    size_t len, uint64_t off);
+void ufs_dirindex_remove(struct ufs *fs, struct ufs_node *dir, const char *name,
+    size_t len, uint64_t off);
+void ufs_dirindex_drop(struct ufs *fs, struct ufs_node *dir);
+uint64_t ufs_dirindex_seed(void);
 
 /* -- ufs_dirmod.c: changing -------------------------------------------------
  */
@@ -210,10 +286,23 @@ MUST_CHECK int ufs_dir_erase(
 MUST_CHECK int ufs_dir_redirect(struct ufs *fs, struct ufs_node *dir,
     const struct ufs_slot *slot, uint64_t ino, uint8_t type);
 
-/* -- ufs_cg.c: one cylinder group ------------------------------------------ */
+/* -- ufs_cg_load.c: one cylinder group, from the device -------------------- */
 
-/* Load (once) and validate group cgx.  -ECORRUPT, said: hash, magic, maps. */
+/*
+ * Load (once) and validate group cgx.  -ECORRUPT, said once: hash, magic,
+ * maps, counts.  The group stays in core; any thread may call.
+ */
 MUST_CHECK int ufs_cg_get(struct ufs *fs, uint32_t cgx, struct ufs_cg **out);
+/*
+ * How many inodes of group cgx have been initialised (trap 31); all of them
+ * where that cannot be told because the group is damaged.  Does not keep the
+ * group.
+ */
+MUST_CHECK int ufs_cg_ninited(struct ufs *fs, uint32_t cgx, uint32_t *out);
+void ufs_cg_free(struct ufs_cg *cg);
+
+/* -- ufs_cg.c: one cylinder group, changing -------------------------------- */
+
 /* Write dirty groups and their summaries, then the superblock. */
 MUST_CHECK int ufs_sync_metadata(struct ufs *fs);
 
@@ -360,6 +449,33 @@ MUST_CHECK int ufs_node_write(struct ufs *fs, struct ufs_node *node,
 
 /* -- ufs_xattr.c --------------------------------------------------------------
  */
+
+/* One record of an attribute area; offsets and lengths within the area. */
+struct ufs_ea {
+	uint32_t off, length; /* the whole record */
+	uint8_t space, namelen;
+	uint32_t name_off, value_off, value_len;
+};
+/*
+ * Read the attribute area: d.extsize bytes, to be freed by the caller; NULL
+ * where there are none.  -EOPNOTSUPP: UFS1, devices.  -ECORRUPT, said.
+ */
+MUST_CHECK int ufs_ea_load(
+    struct ufs *fs, struct ufs_node *node, uint8_t **area);
+/*
+ * The record at byte off of the area: 1, or 0 where the records end.
+ * -ECORRUPT, said: it runs past the area, or its parts past it.
+ */
+MUST_CHECK int ufs_ea_at(const struct ufs *fs, const struct ufs_node *node,
+    const uint8_t *area, uint32_t off, struct ufs_ea *out);
+/* Find a name; as ufs_ea_at, 0 where it is not there. */
+MUST_CHECK int ufs_ea_find(const struct ufs *fs, const struct ufs_node *node,
+    const uint8_t *area, enum ufs_ea_space space, const char *name,
+    struct ufs_ea *out);
+/* Bytes that block i (0, 1) of an attribute area of extsize bytes takes. */
+uint32_t ufs_ea_blksize(const struct ufs_super *sb, uint32_t extsize, int i);
+
+/* -- ufs_xattr_write.c ----------------------------------------------------- */
 
 /* Free the attribute area of an inode that goes away. */
 MUST_CHECK int ufs_xattr_free(struct ufs *fs, struct ufs_node *node);

@@ -77,6 +77,7 @@ IMGFMT = \
 	imgfmt/ufs_xattr_write.c \
 	imgfmt/utf16.c \
 	imgfmt/uzip_cache.c \
+	imgfmt/uzip_check.c \
 	imgfmt/uzip_codec.c \
 	imgfmt/uzip_copy.c \
 	imgfmt/uzip_emit.c \
@@ -143,6 +144,7 @@ UNIT = \
 	tests/unit/test_ufs_fixtures \
 	tests/unit/test_ufs_mkfs \
 	tests/unit/test_uzip \
+	tests/unit/test_uzip_check \
 	tests/unit/test_uzip_copy \
 	tests/unit/test_uzip_fault \
 	tests/unit/test_uzip_write \

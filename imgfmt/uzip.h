@@ -101,7 +101,9 @@ typedef int uzip_progress(void *arg, uint64_t done_bytes);
 /*
  * Judge the whole image as kernels would: index rules of formats.md 1.5 and
  * 1.6, every cluster decoded.  Each fault is one log_error line; their number
- * is the result, or -errno where checking could not go on.
+ * is the result, or -errno where checking could not go on.  What only older
+ * kernels mind is a warning.  pool and progress may be NULL.  dev comes from
+ * uzip_open_damaged, so that a faulty index does not hide the rest.
  */
 MUST_CHECK int uzip_check(
     struct blkdev *dev, struct pool *pool, uzip_progress *progress, void *arg);

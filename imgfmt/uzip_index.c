@@ -252,7 +252,8 @@ use_table(struct uzip_index *x, bool damaged)
 	if (rc < 0)
 		return rc;
 	if (f.count > 0) {
-		log_error("uzip index at byte %llu: cluster %u %s%s",
+		(damaged ? log_warn : log_error)(
+		    "uzip index at byte %llu: cluster %u %s%s",
 		    (unsigned long long)f.off, f.cluster, f.what,
 		    f.count > 1 ? ", and more faults" : "");
 		if (!damaged) {
@@ -350,21 +351,13 @@ uzip_index_close(struct uzip_index *x)
 }
 
 static int
-bad_span(uint32_t i, const char *what)
-{
-	log_error("uzip index at byte %llu: cluster %u %s",
-	    (unsigned long long)uzip_entry_at(i), i, what);
-	return -ECORRUPT;
-}
-
-static int
 table_span(
     const struct uzip_table *t, uint32_t i, struct uzip_span *span, bool *last)
 {
 	uint32_t len = t->len[i];
 
 	if ((len & LEN_BAD) != 0)
-		return bad_span(i, "has an invalid entry");
+		return -ECORRUPT;
 	*last = i == t->last;
 	span->off = t->off[i];
 	span->len = len & ~LEN_BACKREF;
@@ -414,9 +407,9 @@ page_span(const struct uzip_index *x, const struct uzip_page *page, uint32_t i,
 
 	*last = i == x->n - 1;
 	if (!in_container(x, entry[0]) || !in_container(x, entry[1]))
-		return bad_span(i, "lies outside the container");
+		return -ECORRUPT;
 	if (len > x->most && !*last)
-		return bad_span(i, "is longer than kernels accept");
+		return -ECORRUPT;
 	span->kind = len == 0 ? UZIP_ZERO : UZIP_STORED;
 	span->off = entry[0];
 	span->len = len > x->most ? x->most : (uint32_t)len;
@@ -424,7 +417,7 @@ page_span(const struct uzip_index *x, const struct uzip_page *page, uint32_t i,
 }
 
 int
-uzip_index_span(
+uzip_index_lookup(
     struct uzip_index *x, uint32_t i, struct uzip_span *span, bool *last)
 {
 	const struct uzip_table *t =
@@ -449,11 +442,34 @@ uzip_index_span(
 }
 
 int
+uzip_index_span(
+    struct uzip_index *x, uint32_t i, struct uzip_span *span, bool *last)
+{
+	int rc = uzip_index_lookup(x, i, span, last);
+
+	if (rc == -ECORRUPT)
+		log_error("uzip index at byte %llu: cluster %u does not lie "
+			  "inside the container, or is longer than kernels "
+			  "accept",
+		    (unsigned long long)uzip_entry_at(i), i);
+	return rc;
+}
+
+int
 uzip_index_faults(struct uzip_index *x, uzip_index_fault *fault, void *arg)
 {
 	struct uzip_table *t = NULL;
 	int rc = table_make(x, fault, arg, &t);
 
+	if (rc < 0)
+		return rc;
+	/* Who checks will look at every cluster: keep it. */
+	pthread_mutex_lock(&x->lock);
+	if (x->table == NULL) {
+		__atomic_store_n(&x->table, t, __ATOMIC_RELEASE);
+		t = NULL;
+	}
+	pthread_mutex_unlock(&x->lock);
 	table_free(t);
-	return rc;
+	return 0;
 }

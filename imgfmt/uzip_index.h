@@ -49,6 +49,10 @@ void uzip_index_close(struct uzip_index *x);
 MUST_CHECK int uzip_index_span(
     struct uzip_index *x, uint32_t i, struct uzip_span *span, bool *last);
 
+/* As uzip_index_span, but a faulty entry is not said. */
+MUST_CHECK int uzip_index_lookup(
+    struct uzip_index *x, uint32_t i, struct uzip_span *span, bool *last);
+
 /* Run the kernel's parse over all entries and tell every fault. */
 MUST_CHECK int uzip_index_faults(
     struct uzip_index *x, uzip_index_fault *fault, void *arg);

@@ -142,6 +142,8 @@ UNIT = \
 	tests/unit/test_part \
 	tests/unit/test_plan \
 	tests/unit/test_ufs_fixtures \
+	tests/unit/test_ufs_check \
+	tests/unit/test_ufs_check_tree \
 	tests/unit/test_ufs_mkfs \
 	tests/unit/test_uzip \
 	tests/unit/test_uzip_check \

@@ -448,6 +448,7 @@ ufs_mkfs(struct blkdev *dev, const struct ufs_mkfs *how)
 		put_cylinders(&plan, d);
 	put_advice(&plan, how, d);
 	plan.flags = raw32_get(d->flags, plan.big);
+	plan.metackhash = raw32_get(d->metackhash, plan.big);
 	ufs_super_encode(&plan, raw, plan.loc);
 	r = ufs_super_decode(raw, plan.loc, dev->size, &sb);
 	if (r < 0)

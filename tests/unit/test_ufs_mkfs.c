@@ -164,6 +164,21 @@ a_last_group_without_room_is_left_out(void)
 }
 
 static void
+check_hashes_are_there_when_asked_for(void)
+{
+	for (int k = 0; k < 4; k++) {
+		struct ufs_mkfs how = {
+		    .version = 1 + (k & 1), .check_hashes = (k & 2) != 0};
+		struct ufs_super sb;
+		scoped(blkdev_closep) struct blkdev *dev = made(4 * MIB, &how);
+
+		read_super(dev, &sb);
+		CHECK_EQ(sb.metackhash, k == 3 ? 7 : 0);
+		CHECK_EQ(sb.flags, k == 3 ? UFS_FS_METACKHASH : 0);
+	}
+}
+
+static void
 the_same_input_gives_the_same_bytes(void)
 {
 	struct ufs_mkfs how = {.version = 2, .check_hashes = true, .time = 7};
@@ -337,6 +352,8 @@ TESTS({"every geometry is judged clean", every_geometry_is_judged_clean},
 	more_than_one_fragment_of_summaries_is_judged_clean},
     {"a last group without room is left out",
 	a_last_group_without_room_is_left_out},
+    {"check hashes are there when asked for",
+	check_hashes_are_there_when_asked_for},
     {"the same input gives the same bytes",
 	the_same_input_gives_the_same_bytes},
     {"impossible wishes are refused and said",

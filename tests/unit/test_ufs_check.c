@@ -37,7 +37,7 @@ what_freebsd_made_is_clean(void)
 		    ufs_fixture(names[i]);
 
 		if (dev == NULL)
-			return;
+			SKIP("no fixtures");
 		expect(dev, 0, "");
 		CHECK_EQ(nwarnings, 0);
 	}
@@ -50,7 +50,7 @@ a_superblock_in_the_old_place_is_a_warning(void)
 	    ufs_fixture("makefs2019-ufs2-sb8192");
 
 	if (dev == NULL)
-		return;
+		SKIP("no fixtures");
 	expect(dev, 0, "");
 	CHECK_EQ(nwarnings, 1);
 }
@@ -62,7 +62,7 @@ sums_that_makefs_forgot_to_swap_are_a_warning(void)
 	    ufs_fixture("makefs132-ufs2-be");
 
 	if (dev == NULL)
-		return;
+		SKIP("no fixtures");
 	expect(dev, 0, "");
 	CHECK_EQ(nwarnings, 1);
 }
@@ -73,8 +73,9 @@ a_power_cut_shows(void)
 	scoped(blkdev_closep) struct blkdev *dev =
 	    ufs_fixture("newfs132-ufs2-unclean");
 
-	if (dev != NULL)
-		expect(dev, 1, "not marked clean");
+	if (dev == NULL)
+		SKIP("no fixtures");
+	expect(dev, 1, "not marked clean");
 }
 
 static void

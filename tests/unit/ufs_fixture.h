@@ -8,8 +8,8 @@
 #include "check.h"
 
 /*
- * Fixture name in memory, writable; NULL, said in the output, where there are
- * no fixtures: $RELIVE_FIXTURES, or ../shared/fixtures.
+ * Fixture name in memory, writable; NULL where there are no fixtures:
+ * $RELIVE_FIXTURES, or ../shared/fixtures.
  */
 static inline struct blkdev *
 ufs_fixture(const char *name)
@@ -36,7 +36,6 @@ ufs_fixture(const char *name)
 	(void)pclose(f);
 	if (size > 0)
 		return dev;
-	printf("# no fixtures: %s\n", name);
 	blkdev_close(dev);
 	return NULL;
 }

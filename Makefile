@@ -141,9 +141,10 @@ UNIT = \
 	tests/unit/test_outfile \
 	tests/unit/test_part \
 	tests/unit/test_plan \
-	tests/unit/test_ufs_fixtures \
 	tests/unit/test_ufs_check \
 	tests/unit/test_ufs_check_tree \
+	tests/unit/test_ufs_fixtures \
+	tests/unit/test_ufs_format \
 	tests/unit/test_ufs_mkfs \
 	tests/unit/test_uzip \
 	tests/unit/test_uzip_check \

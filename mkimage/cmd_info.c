@@ -201,7 +201,8 @@ run(int argc, char **argv)
 	if (!cmd_operands(&cmd_info, argc, argv, 1, 1))
 		return CMD_USAGE;
 	info.address = argv[optind];
-	report_start(&info.report, json, info.address);
+	report_start(&info.report, json);
+	report_text(&info.report, "address", NULL, info.address);
 	if (session != NULL || view_is_session(info.address)) {
 		rc = tell_file_system(&info, info.address, session);
 	} else {
@@ -210,7 +211,7 @@ run(int argc, char **argv)
 		if (rc == 0)
 			rc = tell_image(&info);
 	}
-	finished = report_finish(&info.report);
+	finished = report_finish(&info.report, false);
 	if (rc == 0)
 		rc = finished < 0 ? finished : cmd_flush_stdout();
 	image_close(info.top);

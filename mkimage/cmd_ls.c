@@ -8,6 +8,7 @@
 #include "fflags.h"
 #include "idmap.h"
 #include "outfile.h"
+#include "report.h"
 #include "view.h"
 
 /* Deeper than any path that FreeBSD takes. */
@@ -16,7 +17,7 @@ enum { DEPTH_MAX = 1024, LINK_MAX = 4096 };
 struct ls {
 	struct view view;
 	struct idmap seen; /* directories; a damaged image may have circles */
-	bool is_long, recursive, directory, flags, raw;
+	bool is_long, recursive, directory, flags, raw, json;
 	bool headings; /* several things are listed */
 	bool first;
 	int worst;
@@ -30,6 +31,7 @@ static const char usage[] =
     "  -o                  with -l: file flags too\n"
     "  -R                  directories with all that is in them\n"
     "  -d                  directories themselves, not what is in them\n"
+    "      --json          a line of JSON with everything for each name\n"
     "      --raw           names as they are; else control bytes show as\n"
     "                      \\ooo\n"
     "      --iso           the ISO's own tree, not that of the image in it\n"
@@ -108,6 +110,76 @@ print_long(struct ls *ls, const struct view_node *node)
 }
 
 static void
+put_time(struct report *r, const char *key, const struct timespec *t)
+{
+	char text[48];
+
+	snprintf(
+	    text, sizeof(text), "%lld.%09ld", (long long)t->tv_sec, t->tv_nsec);
+	report_text(r, key, NULL, text);
+}
+
+static int
+put_xattr(void *arg, enum ufs_ea_space space, const char *name,
+    const void *value, size_t len)
+{
+	struct report *r = arg;
+
+	(void)value;
+	report_item(r, name);
+	report_text(r, "space", NULL, space == UFS_EA_USER ? "user" : "system");
+	report_text(r, "name", NULL, name);
+	report_number(r, "bytes", NULL, len);
+	return 0;
+}
+
+static void
+put_attributes(struct report *r, const struct view_node *n)
+{
+	char mode[11], flags[160];
+
+	mode_text(n->mode, mode);
+	report_number(r, "id", NULL, n->id);
+	report_text(r, "text", NULL, mode);
+	snprintf(mode, sizeof(mode), "%06o", n->mode);
+	report_text(r, "mode", NULL, mode);
+	report_number(r, "nlink", NULL, n->nlink);
+	report_number(r, "uid", NULL, n->uid);
+	report_number(r, "gid", NULL, n->gid);
+	report_number(r, "size", NULL, n->size);
+	report_number(r, "blocks", NULL, n->blocks);
+	report_number(r, "flag_bits", NULL, n->flags);
+	report_text(
+	    r, "flags", NULL, fflags_text(n->flags, flags, sizeof(flags)));
+	report_number(r, "major", NULL, n->rdev_major);
+	report_number(r, "minor", NULL, n->rdev_minor);
+	put_time(r, "mtime", &n->mtime);
+	put_time(r, "ctime", &n->ctime);
+	put_time(r, "atime", &n->atime);
+	if (n->has_birth)
+		put_time(r, "birth", &n->birth);
+}
+
+/* All there is to tell, on one line. */
+static void
+print_json(struct ls *ls, const struct view_node *node, const char *path)
+{
+	char target[LINK_MAX];
+	struct report r;
+
+	report_start(&r, true);
+	report_text(&r, "path", NULL, path);
+	put_attributes(&r, node);
+	if (S_ISLNK(node->mode) &&
+	    view_readlink(&ls->view, node, target, sizeof(target)) >= 0)
+		report_text(&r, "target", NULL, target);
+	report_list(&r, "xattrs", NULL);
+	note(ls, view_xattrs(&ls->view, node, put_xattr, &r));
+	report_list_end(&r);
+	note(ls, report_finish(&r, true));
+}
+
+static void
 print_one(struct ls *ls, const struct view_node *node, const char *name)
 {
 	if (ls->is_long)
@@ -121,13 +193,48 @@ print_one(struct ls *ls, const struct view_node *node, const char *name)
 static void
 heading(struct ls *ls, const char *path)
 {
-	if (ls->headings) {
+	if (ls->headings && !ls->json) {
 		if (!ls->first)
 			putchar('\n');
 		cmd_put_name(stdout, path, ls->raw);
 		fputs(":\n", stdout);
 	}
 	ls->first = false;
+}
+
+/* path and name with one slash between them; NULL without memory, noted. */
+static char *
+join(struct ls *ls, const char *path, const char *name)
+{
+	char *joined;
+
+	if (asprintf(&joined, "%s/%s", strcmp(path, "/") == 0 ? "" : path,
+		name) >= 0)
+		return joined;
+	note(ls, -ENOMEM);
+	return NULL;
+}
+
+static void
+print_entry(struct ls *ls, const struct view_entry *e, const char *path)
+{
+	scoped(freep) char *whole = NULL;
+	struct view_node node = {0};
+
+	if (ls->is_long || ls->json) {
+		int rc = view_get(&ls->view, e, &node);
+
+		note(ls, rc);
+		if (rc < 0)
+			return;
+	}
+	if (!ls->json) {
+		print_one(ls, &node, e->name);
+		return;
+	}
+	whole = join(ls, path, e->name);
+	if (whole != NULL)
+		print_json(ls, &node, whole);
 }
 
 static void list_dir(
@@ -141,19 +248,14 @@ descend(
 	for (size_t i = 0; i < list->n && !interrupted(); i++) {
 		scoped(freep) char *below = NULL;
 		struct view_node node;
-
 		int rc = view_get(&ls->view, &list->entry[i], &node);
 
 		note(ls, rc);
 		if (rc < 0 || !S_ISDIR(node.mode))
 			continue;
-		if (asprintf(&below, "%s/%s",
-			strcmp(path, "/") == 0 ? "" : path,
-			list->entry[i].name) < 0) {
-			below = NULL;
-			note(ls, -ENOMEM);
+		below = join(ls, path, list->entry[i].name);
+		if (below == NULL)
 			return;
-		}
 		list_dir(ls, &node, below, depth + 1);
 	}
 }
@@ -174,15 +276,8 @@ list_dir(
 	heading(ls, path);
 	rc = view_list(&ls->view, dir, &list);
 	note(ls, rc);
-	for (size_t i = 0; i < list.n; i++) {
-		struct view_node node = {0};
-
-		rc = ls->is_long ? view_get(&ls->view, &list.entry[i], &node)
-				 : 0;
-		note(ls, rc);
-		if (rc == 0)
-			print_one(ls, &node, list.entry[i].name);
-	}
+	for (size_t i = 0; i < list.n; i++)
+		print_entry(ls, &list.entry[i], path);
 	if (ls->recursive)
 		descend(ls, &list, path, depth);
 	view_list_release(&list);
@@ -202,11 +297,13 @@ list_path(struct ls *ls, const char *path)
 	}
 	if (S_ISDIR(node.mode) && !ls->directory)
 		list_dir(ls, &node, path, 0);
+	else if (ls->json)
+		print_json(ls, &node, path);
 	else
 		print_one(ls, &node, path);
 }
 
-enum { RAW = CMD_LONG, ISO, SESSION };
+enum { RAW = CMD_LONG, ISO, SESSION, JSON };
 
 static void
 set_option(struct ls *ls, struct view_options *options, int c)
@@ -227,6 +324,9 @@ set_option(struct ls *ls, struct view_options *options, int c)
 	case RAW:
 		ls->raw = true;
 		break;
+	case JSON:
+		ls->json = true;
+		break;
 	case ISO:
 		options->iso = true;
 		break;
@@ -239,6 +339,7 @@ static int
 run(int argc, char **argv)
 {
 	static const struct option longs[] = {
+	    {"json", no_argument, NULL, JSON},
 	    {"raw", no_argument, NULL, RAW},
 	    {"iso", no_argument, NULL, ISO},
 	    {"session", required_argument, NULL, SESSION},

@@ -33,15 +33,11 @@ line(const char *label, const char *text)
 }
 
 void
-report_start(struct report *r, bool json, const char *name)
+report_start(struct report *r, bool json)
 {
 	*r = (struct report){.json = json};
-	if (!json)
-		return;
-	r->root = json_object_new_object();
-	report_text(r, "address", NULL, name);
-	r->layers = json_object_new_array();
-	put(r, "layers", r->layers);
+	if (json)
+		r->root = json_object_new_object();
 }
 
 void
@@ -52,6 +48,11 @@ report_layer(struct report *r, const char *kind, const char *title)
 		cmd_put_name(stdout, title, false);
 		putchar('\n');
 		return;
+	}
+	if (r->layers == NULL) {
+		r->layer = NULL;
+		r->layers = json_object_new_array();
+		put(r, "layers", r->layers);
 	}
 	r->layer = json_object_new_object();
 	if (r->layer == NULL || json_object_array_add(r->layers, r->layer) < 0)
@@ -215,16 +216,17 @@ report_list_end(struct report *r)
 }
 
 int
-report_finish(struct report *r)
+report_finish(struct report *r, bool one_line)
 {
+	int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
 	const char *text = NULL;
 
 	if (!r->json)
 		return 0;
+	if (!one_line)
+		flags |= JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
 	if (!r->failed)
-		text = json_object_to_json_string_ext(r->root,
-		    JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-			JSON_C_TO_STRING_NOSLASHESCAPE);
+		text = json_object_to_json_string_ext(r->root, flags);
 	if (text != NULL)
 		puts(text);
 	json_object_put(r->root);

@@ -22,8 +22,8 @@ struct report {
 	bool failed;                /* out of memory */
 };
 
-/* Begin; name is the address that the report is about. */
-void report_start(struct report *r, bool json, const char *name);
+/* Begin an empty report. */
+void report_start(struct report *r, bool json);
 
 /* A new layer of that kind ("uzip"); what follows belongs to it. */
 void report_layer(struct report *r, const char *kind, const char *title);
@@ -53,7 +53,10 @@ void report_item(struct report *r, const char *line);
 /* The facts that follow belong to the layer again. */
 void report_list_end(struct report *r);
 
-/* Print the JSON document, if that is wanted.  -ENOMEM. */
-MUST_CHECK int report_finish(struct report *r);
+/*
+ * Print the JSON document, if that is wanted; on one line, or for people's
+ * eyes too.  -ENOMEM.
+ */
+MUST_CHECK int report_finish(struct report *r, bool one_line);
 
 #endif

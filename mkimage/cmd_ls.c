@@ -5,7 +5,7 @@
 
 #include "../imgfmt/log.h"
 #include "commands.h"
-#include "fflags.h"
+#include "../imgfmt/fflags.h"
 #include "idmap.h"
 #include "outfile.h"
 #include "report.h"

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 #include "../imgfmt/log.h"
-#include "fflags.h"
+#include "../imgfmt/fflags.h"
 #include "idmap.h"
 #include "outfile.h"
 

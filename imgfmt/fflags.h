@@ -5,7 +5,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "err.h"
+
 /* "schg,nodump"; "" for none.  Into buf, returned. */
 const char *fflags_text(uint32_t flags, char *buf, size_t len);
+
+/*
+ * The flags that text names, separated by commas or spaces; those of len
+ * bytes.  -EINVAL: a name nobody knows.
+ */
+MUST_CHECK int fflags_parse(const char *text, size_t len, uint32_t *out);
 
 #endif

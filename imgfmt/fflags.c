@@ -1,6 +1,7 @@
 #include "fflags.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct {
 	uint32_t bit;
@@ -38,4 +39,35 @@ fflags_text(uint32_t flags, char *buf, size_t len)
 		    at > 0 ? "," : "", names[i].name);
 	}
 	return buf;
+}
+
+static uint32_t
+bit_of(const char *name, size_t len)
+{
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strlen(names[i].name) == len &&
+		    memcmp(names[i].name, name, len) == 0)
+			return names[i].bit;
+	return 0;
+}
+
+int
+fflags_parse(const char *text, size_t len, uint32_t *out)
+{
+	const char *end = text + len;
+	uint32_t flags = 0;
+
+	while (text < end) {
+		size_t n = 0;
+
+		while (text + n < end && strchr(", \n", text[n]) == NULL)
+			n++;
+		if (n > 0 && bit_of(text, n) == 0)
+			return -EINVAL;
+		if (n > 0)
+			flags |= bit_of(text, n);
+		text += n + 1;
+	}
+	*out = flags;
+	return 0;
 }

@@ -6,6 +6,8 @@
 #ifndef IMAGE_H
 #define IMAGE_H
 
+#include <limits.h>
+
 #include "../imgfmt/blkdev.h"
 #include "../imgfmt/iso.h"
 #include "../imgfmt/pool.h"
@@ -38,7 +40,7 @@ enum image_kind {
 
 /* Look at dev's content.  A kind, or -errno. */
 MUST_CHECK int image_identify(struct blkdev *dev);
-/* "UFS file system", "squashfs" ... */
+/* "a UFS file system", "a squashfs image" ... */
 const char *image_kind_name(enum image_kind kind);
 /* What the user can do with a kind that relive does not edit; or NULL. */
 const char *image_kind_advice(enum image_kind kind);
@@ -113,6 +115,12 @@ image_closep(struct image **image)
  * first that is neither ISO nor partitioned.
  */
 const struct image_layer *image_container(const struct image *image);
+
+/*
+ * What files of a session are called that belong to the image with this inner
+ * address: "image" where it is empty, else '/' becomes '%' (and '%' "%%").
+ */
+void image_overlay_name(const char *inner, char out[NAME_MAX + 1]);
 
 /* A system image found on an ISO. */
 struct image_found {

@@ -39,6 +39,8 @@ struct session {
 	struct blkdev *overlay; /* or NULL: SESSION_BASE, or nothing edited */
 	struct blkdev *cache;   /* top of the devices; owned by fs */
 	struct ufs *fs;
+	char *name;  /* of this image's files in the folder, without suffix */
+	int folder;  /* fd of dir, or -1 */
 	int lock;    /* fd or -1 */
 	bool exists; /* there is an overlay with at least one transaction */
 };
@@ -87,6 +89,39 @@ MUST_CHECK int session_discard(const char *address, const char *dir);
  */
 MUST_CHECK int session_mounted_at(
     const char *address, const char *dir, char *buf, size_t len);
+
+/*
+ * Write and remove the "mount" file: the mount point, for who finds the
+ * session locked.  why, when not NULL, stays in the file instead: the last
+ * flush failed, and what was not confirmed is lost.
+ */
+MUST_CHECK int session_mark_mounted(
+    const struct session *session, const char *mount_point);
+void session_mark_unmounted(const struct session *session, const char *why);
+
+/*
+ * The address of what is mounted at dir, the last one if several are, into
+ * buf: what the mount calls itself.  -ENOENT: no mount of ours.
+ */
+MUST_CHECK int session_mount_source(
+    const char *dir, char target[PATH_MAX], char *buf, size_t len);
+
+/* A daemon that is about to end. */
+struct session_watch {
+	int folder; /* fd */
+	long pid;
+};
+
+/*
+ * Look at the writer that serves address at mount_point, before unmounting
+ * it.  -ENOENT: there is none (a read-only mount).
+ */
+MUST_CHECK int session_watch(
+    const char *address, const char *mount_point, struct session_watch *out);
+/*
+ * Wait until it has released the session.  -EIO, said: its last flush failed.
+ */
+MUST_CHECK int session_watch_end(struct session_watch *watch);
 
 /*
  * For commit --in-place, with the lock held: record durably that the base

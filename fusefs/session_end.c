@@ -1,0 +1,239 @@
+/* How sessions end: discarded, or committed in place. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "../imgfmt/log.h"
+#include "session_impl.h"
+
+/* -- files of one image ---------------------------------------------------- */
+
+static bool
+ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), tail = strlen(end);
+
+	return len >= tail && strcmp(text + len - tail, end) == 0;
+}
+
+/* NAME.overlay (also while it is being rewritten), NAME.HASH.inflated. */
+static bool
+is_file_of(const char *file, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncmp(file, name, len) == 0 && file[len] == '.' &&
+	    (strncmp(file + len, ".overlay", 8) == 0 ||
+		ends_with(file + len, ".inflated"));
+}
+
+static void
+closedirp(DIR **dir)
+{
+	if (*dir != NULL)
+		(void)closedir(*dir);
+}
+
+/*
+ * Remove the files of name in folder, all of them or only overlays.  How many
+ * other overlays there are, or -errno.
+ */
+static int
+remove_files(int folder, const char *name, bool inflated_too)
+{
+	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scoped(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	int others = 0;
+
+	if (dir == NULL)
+		return -errno;
+	while ((entry = readdir(dir)) != NULL) {
+		const char *file = entry->d_name;
+
+		if (!is_file_of(file, name)) {
+			others += ends_with(file, ".overlay");
+			continue;
+		}
+		if (!inflated_too && ends_with(file, ".inflated"))
+			continue;
+		if (unlinkat(folder, file, 0) < 0 && errno != ENOENT)
+			return -errno;
+	}
+	return others;
+}
+
+/* -- discard --------------------------------------------------------------- */
+
+/* The last image's files are gone: so goes the folder. */
+static int
+remove_folder(int folder, const char *dir)
+{
+	static const char *const files[] = {
+	    "base", "base.new", "mount", "lock"};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (unlinkat(folder, files[i], 0) < 0 && errno != ENOENT)
+			return -errno;
+	if (rmdir(dir) < 0)
+		return errno == ENOTEMPTY || errno == EEXIST ? 0 : -errno;
+	return 0;
+}
+
+/*
+ * The name of the files that the place's address means.  It need not be
+ * possible to open the image any more: with no inner address, the only image
+ * that the session is about.
+ */
+static int
+name_of(const struct session_place *place, const struct session_base *base,
+    char name[NAME_MAX + 1])
+{
+	const char *first = session_base_get(base, "image", NULL, 0);
+
+	if (place->inner[0] == '\0' && first != NULL) {
+		if (session_base_get(base, "image", NULL, 1) != NULL) {
+			log_error("the session '%s' is about several images, "
+				  "name one: '%s:%s' ...",
+			    place->dir, place->path, first);
+			return -EINVAL;
+		}
+		image_overlay_name(first, name);
+		return 0;
+	}
+	image_overlay_name(place->inner, name);
+	return 0;
+}
+
+static int
+discard_locked(const struct session_place *place, int folder)
+{
+	struct session_base base;
+	char name[NAME_MAX + 1];
+	int rc = session_base_read(folder, &base);
+
+	if (rc < 0)
+		return rc;
+	rc = name_of(place, &base, name);
+	if (rc == 0)
+		rc = remove_files(folder, name, true);
+	if (rc > 0) {
+		session_base_drop(&base, NULL, name);
+		rc = session_base_write(folder, &base);
+	} else if (rc == 0)
+		rc = remove_folder(folder, place->dir);
+	session_base_release(&base);
+	return rc;
+}
+
+int
+session_discard(const char *address, const char *dir)
+{
+	struct session_place place;
+	scoped(fdclosep) int folder = -1, lock = -1;
+	int rc = session_place_find(address, dir, &place);
+
+	if (rc < 0)
+		return rc;
+	folder = open(place.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder < 0) {
+		rc = -errno;
+		log_error("'%s' has no session: '%s': %s", address, place.dir,
+		    strerror(-rc));
+	} else {
+		lock = session_lock(folder, place.dir, false);
+		rc = lock < 0 ? lock : discard_locked(&place, folder);
+		if (rc < 0 && rc != -EBUSY && rc != -EINVAL)
+			log_error("'%s': %s", place.dir, strerror(-rc));
+	}
+	session_place_release(&place);
+	return rc;
+}
+
+/* -- commit --in-place ----------------------------------------------------- */
+
+/* The identity of what inner names in the host file at path. */
+static int
+identity_in(const char *path, const char *inner, struct overlay_id *out)
+{
+	const struct image_options options = {0};
+	scoped(image_closep) struct image *image = NULL;
+	scoped(freep) char *address = NULL;
+	int rc;
+
+	if (asprintf(&address, "%s%s%s", path, inner[0] == '\0' ? "" : ":",
+		inner) < 0) {
+		address = NULL;
+		return -ENOMEM;
+	}
+	rc = image_open(address, &options, IMAGE_NO_INFLATE, &image);
+	return rc < 0 ? rc : session_identity(image, out);
+}
+
+/* Another image on the same ISO keeps its overlay where the commit moves it. */
+static int
+record_moved(struct session_base *base, const char *mine, const char *path)
+{
+	size_t n = base->n;
+
+	for (size_t i = 0; i < n; i++) {
+		scoped(freep) char *name = strdup(base->line[i].name);
+		struct overlay_id id;
+		char hex[SESSION_ID_HEX];
+		int rc;
+
+		if (name == NULL)
+			return -ENOMEM;
+		if (strcmp(base->line[i].verb, "image") != 0 ||
+		    strcmp(name, mine) == 0)
+			continue;
+		rc = identity_in(path, base->line[i].value, &id);
+		if (rc < 0)
+			return rc;
+		session_id_to_hex(&id, hex);
+		rc = session_base_add(base, "also", name, hex);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int
+session_record_successor(struct session *session, const char *path)
+{
+	struct session_base base;
+	struct overlay_id id;
+	char hex[SESSION_ID_HEX];
+	int rc = session_base_read(session->folder, &base);
+
+	if (rc == 0)
+		rc = identity_in(path, session->image->inner, &id);
+	if (rc == 0)
+		rc = record_moved(&base, session->name, path);
+	if (rc == 0) {
+		session_id_to_hex(&id, hex);
+		session_base_drop(&base, "next", session->name);
+		rc = session_base_add(&base, "next", session->name, hex);
+	}
+	if (rc == 0)
+		rc = session_base_write(session->folder, &base);
+	session_base_release(&base);
+	return rc;
+}
+
+int
+session_drop_overlay(struct session *session)
+{
+	struct session_base base;
+	int rc = session_base_read(session->folder, &base);
+
+	if (rc < 0)
+		return rc;
+	rc = remove_files(session->folder, session->name, true);
+	if (rc >= 0) {
+		session_base_drop(&base, NULL, session->name);
+		rc = session_base_write(session->folder, &base);
+	}
+	session_base_release(&base);
+	return rc;
+}

@@ -1,0 +1,87 @@
+/* Private to session*.c. */
+#ifndef SESSION_IMPL_H
+#define SESSION_IMPL_H
+
+#include "session.h"
+
+enum { SESSION_ID_HEX = 2 * OVERLAY_ID_MAX + 1 };
+
+/* -- session_place.c: from an address to the folder ------------------------ */
+
+struct session_place {
+	char *path;  /* of the host file */
+	char *inner; /* as given, "" for none */
+	char *dir;   /* the session's folder; need not exist */
+};
+
+/*
+ * Where the session of address lies; dir is that of --session or NULL.
+ * Errors are said.
+ */
+MUST_CHECK int session_place_find(
+    const char *address, const char *dir, struct session_place *out);
+void session_place_release(struct session_place *place);
+
+/* -- session_base.c: the "base" file --------------------------------------- */
+
+/*
+ * Lines "VERB<tab>NAME<tab>VALUE".  NAME is the overlay's, without suffix:
+ *	path   -     where the host file was when the session began
+ *	image  NAME  its inner address
+ *	base   NAME  identity that the overlay was made for, hexadecimal
+ *	also   NAME  of the same image where a commit of another one moved it
+ *	next   NAME  of what an in-place commit makes of this image
+ */
+struct session_line {
+	char *verb, *name, *value;
+};
+struct session_base {
+	size_t n;
+	struct session_line *line;
+};
+
+/* Read the file in folder; one that is not there is empty.  Errors are said. */
+MUST_CHECK int session_base_read(int folder, struct session_base *out);
+/* Replace the file, durably.  Errors are said. */
+MUST_CHECK int session_base_write(int folder, const struct session_base *base);
+void session_base_release(struct session_base *base);
+
+/* The i-th value of verb and name (NULL: any name), or NULL. */
+const char *session_base_get(const struct session_base *base, const char *verb,
+    const char *name, size_t i);
+MUST_CHECK int session_base_add(struct session_base *base, const char *verb,
+    const char *name, const char *value);
+/* Drop the lines of verb (NULL: all) and name. */
+void session_base_drop(
+    struct session_base *base, const char *verb, const char *name);
+
+/* -- session_id.c ---------------------------------------------------------- */
+
+void session_id_to_hex(const struct overlay_id *id, char hex[SESSION_ID_HEX]);
+/* Whether hex is that identity. */
+bool session_id_is(const struct overlay_id *id, const char *hex);
+
+/* -- session_lock.c -------------------------------------------------------- */
+
+/*
+ * Take the folder's lock; wait: for up to 10 s.  The fd.  -EBUSY, said with
+ * who holds it; others of open(2), not said.
+ */
+MUST_CHECK int session_lock(int folder, const char *dir, bool wait);
+/* 1: somebody holds the lock, 0: nobody. */
+MUST_CHECK int session_is_locked(int folder);
+
+struct session_mount {
+	long pid;
+	char dir[PATH_MAX];
+	char failed[128]; /* why the last flush failed, or "" */
+};
+/* What the "mount" file says; -ENOENT. */
+MUST_CHECK int session_read_mount(int folder, struct session_mount *out);
+
+/* -- session.c ------------------------------------------------------------- */
+
+/* "FOLDER/NAMEsuffix", to be freed; NULL when out of memory. */
+char *session_file(const char *dir, const char *name, const char *suffix);
+
+#endif

@@ -1,0 +1,243 @@
+/*
+ * Who holds a session: the lock itself is flock(2), which the kernel drops
+ * with the process, however that ends; the "mount" file only tells people.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "../imgfmt/log.h"
+#include "session_impl.h"
+
+enum { POLL_MS = 20, WAIT_MS = 10000 };
+
+static void
+sleep_ms(long ms)
+{
+	const struct timespec t = {
+	    .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+	(void)nanosleep(&t, NULL);
+}
+
+/* The lock file that fd has open is still the folder's. */
+static bool
+is_current(int folder, int fd)
+{
+	struct stat mine, there;
+
+	return fstat(fd, &mine) == 0 &&
+	    fstatat(folder, "lock", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+}
+
+/* The fd, -EWOULDBLOCK, or another error. */
+static int
+try_lock(int folder, int flags, int how)
+{
+	for (;;) {
+		int fd = openat(
+		    folder, "lock", flags | O_CLOEXEC | O_NOFOLLOW, 0666);
+		int rc;
+
+		if (fd < 0)
+			return -errno;
+		if (flock(fd, how | LOCK_NB) < 0) {
+			rc = -errno;
+			(void)close(fd);
+			return rc;
+		}
+		if (is_current(folder, fd))
+			return fd;
+		/* Its last holder removed it meanwhile. */
+		(void)close(fd);
+		if ((flags & O_CREAT) == 0)
+			return -ENOENT;
+	}
+}
+
+static void
+say_busy(int folder, const char *dir)
+{
+	struct session_mount mount;
+
+	if (session_read_mount(folder, &mount) == 0)
+		log_error("the session '%s' is mounted at '%s' (process %ld)",
+		    dir, mount.dir, mount.pid);
+	else
+		log_error("the session '%s' is in use by another process", dir);
+}
+
+int
+session_lock(int folder, const char *dir, bool wait)
+{
+	int fd = try_lock(folder, O_RDWR | O_CREAT, LOCK_EX);
+
+	for (long ms = 0; fd == -EWOULDBLOCK && wait && ms < WAIT_MS;
+	     ms += POLL_MS) {
+		sleep_ms(POLL_MS);
+		fd = try_lock(folder, O_RDWR | O_CREAT, LOCK_EX);
+	}
+	if (fd == -EWOULDBLOCK) {
+		say_busy(folder, dir);
+		return -EBUSY;
+	}
+	return fd;
+}
+
+int
+session_is_locked(int folder)
+{
+	int fd = try_lock(folder, O_RDONLY, LOCK_SH);
+
+	if (fd >= 0) {
+		(void)close(fd);
+		return 0;
+	}
+	return fd == -EWOULDBLOCK ? 1 : fd == -ENOENT ? 0 : fd;
+}
+
+/* -- the "mount" file ------------------------------------------------------ */
+
+int
+session_read_mount(int folder, struct session_mount *out)
+{
+	int fd = openat(folder, "mount", O_RDONLY | O_CLOEXEC);
+	scoped(fileclosep) FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	char line[PATH_MAX];
+
+	*out = (struct session_mount){0};
+	if (f == NULL)
+		return -errno;
+	while (fgets(line, sizeof(line), f) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strncmp(line, "pid ", 4) == 0)
+			out->pid = strtol(line + 4, NULL, 10);
+		else if (strncmp(line, "mount ", 6) == 0)
+			(void)snprintf(
+			    out->dir, sizeof(out->dir), "%s", line + 6);
+		else if (strncmp(line, "failed ", 7) == 0)
+			(void)snprintf(out->failed, sizeof(out->failed),
+			    "%.120s", line + 7);
+	}
+	return out->pid > 0 ? 0 : -ENOENT;
+}
+
+static int
+write_mount(int folder, const char *text)
+{
+	int fd = openat(
+	    folder, "mount", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	size_t len = strlen(text);
+	int rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, len) != (ssize_t)len)
+		rc = errno != 0 ? -errno : -EIO;
+	(void)close(fd);
+	return rc;
+}
+
+int
+session_mark_mounted(const struct session *session, const char *mount_point)
+{
+	scoped(freep) char *text = NULL;
+
+	if (asprintf(&text, "pid %ld\nmount %s\n", (long)getpid(),
+		mount_point) < 0) {
+		text = NULL;
+		return -ENOMEM;
+	}
+	return write_mount(session->folder, text);
+}
+
+void
+session_mark_unmounted(const struct session *session, const char *why)
+{
+	char text[160];
+
+	if (session->folder < 0)
+		return;
+	if (why == NULL) {
+		(void)unlinkat(session->folder, "mount", 0);
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "pid %ld\nfailed %.100s\n",
+	    (long)getpid(), why);
+	(void)write_mount(session->folder, text);
+}
+
+/* The folder of a session that somebody holds, and who says so. */
+static int
+open_held(const char *address, const char *dir, int *folder,
+    struct session_mount *mount)
+{
+	struct session_place place;
+	int rc = session_place_find(address, dir, &place);
+
+	if (rc < 0)
+		return rc;
+	*folder = open(place.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rc = *folder < 0 ? -errno : session_is_locked(*folder);
+	session_place_release(&place);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	return session_read_mount(*folder, mount);
+}
+
+int
+session_mounted_at(const char *address, const char *dir, char *buf, size_t len)
+{
+	struct session_mount mount;
+	scoped(fdclosep) int folder = -1;
+	int rc = open_held(address, dir, &folder, &mount);
+
+	if (rc < 0)
+		return rc;
+	if (mount.dir[0] == '\0')
+		return -ENOENT;
+	return snprintf(buf, len, "%s", mount.dir) < (int)len ? 0 : -ERANGE;
+}
+
+int
+session_watch(
+    const char *address, const char *mount_point, struct session_watch *out)
+{
+	struct session_mount mount;
+	scoped(fdclosep) int folder = -1;
+	int rc = open_held(address, NULL, &folder, &mount);
+
+	if (rc < 0)
+		return rc;
+	if (strcmp(mount.dir, mount_point) != 0)
+		return -ENOENT;
+	*out = (struct session_watch){.folder = folder, .pid = mount.pid};
+	folder = -1;
+	return 0;
+}
+
+int
+session_watch_end(struct session_watch *watch)
+{
+	struct session_mount mount;
+	int rc;
+
+	while ((rc = session_is_locked(watch->folder)) > 0) {
+		if (session_read_mount(watch->folder, &mount) == 0 &&
+		    mount.pid != watch->pid)
+			break; /* somebody else's by now */
+		sleep_ms(POLL_MS);
+	}
+	if (rc == 0 && session_read_mount(watch->folder, &mount) == 0 &&
+	    mount.pid == watch->pid) {
+		log_error("the last changes could not be written: %s",
+		    mount.failed[0] != '\0' ? mount.failed
+					    : "the daemon was killed");
+		rc = -EIO;
+	}
+	(void)close(watch->folder);
+	return rc < 0 ? rc : 0;
+}

@@ -31,6 +31,7 @@ IMGFMT = \
 	imgfmt/cache_map.c \
 	imgfmt/compat.c \
 	imgfmt/crc32c.c \
+	imgfmt/fflags.c \
 	imgfmt/gpt.c \
 	imgfmt/gz.c \
 	imgfmt/iso_boot.c \
@@ -88,7 +89,30 @@ IMGFMT = \
 	imgfmt/uzip_stream.c \
 	imgfmt/uzip_write.c \
 
-FUSEFS =
+FUSEFS = \
+	fusefs/fuse_dirs.c \
+	fusefs/fuse_flush.c \
+	fusefs/fuse_main.c \
+	fusefs/fuse_nodes.c \
+	fusefs/fuse_ops.c \
+	fusefs/fuse_ops_attr.c \
+	fusefs/fuse_ops_file.c \
+	fusefs/fuse_ops_name.c \
+	fusefs/fuse_ops_xattr.c \
+	fusefs/fuse_options.c \
+	fusefs/fuse_perm.c \
+	fusefs/fuse_signals.c \
+	fusefs/fuse_umount.c \
+	fusefs/image.c \
+	fusefs/image_find.c \
+	fusefs/image_gz.c \
+	fusefs/image_kind.c \
+	fusefs/session.c \
+	fusefs/session_base.c \
+	fusefs/session_end.c \
+	fusefs/session_id.c \
+	fusefs/session_lock.c \
+	fusefs/session_place.c \
 
 MKIMAGE = \
 	mkimage/cmd.c \
@@ -107,7 +131,6 @@ MKIMAGE = \
 	mkimage/commit_uzip.c \
 	mkimage/commit_verify.c \
 	mkimage/commit_warn.c \
-	mkimage/fflags.c \
 	mkimage/idmap.c \
 	mkimage/info_boot.c \
 	mkimage/info_image.c \

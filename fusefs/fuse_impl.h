@@ -1,0 +1,227 @@
+/*
+ * Private to the FUSE daemon, fuse_*.c: parse a request, call the engine,
+ * reply.
+ *
+ *	fuse_main.c     mount, daemon, loop, end
+ *	fuse_options.c  -o
+ *	fuse_signals.c  the thread that waits for signals
+ *	fuse_flush.c    when the engine flushes, and who waits for it
+ *	fuse_nodes.c    inodes the kernel knows of
+ *	fuse_dirs.c     what an open directory lists
+ *	fuse_perm.c     what file flags forbid; whom new files belong to
+ *	fuse_ops*.c     the request handlers
+ *	fuse_umount.c   the other side: relive umount
+ *
+ * Who may do what is the kernel's business (default_permissions), which knows
+ * capabilities, groups and the way to a file; with -o fakeroot nobody checks.
+ * Only the flags of chflags(1), which Linux does not know, are checked here.
+ *
+ * Locks: nodes and flusher have one each and may call the engine with it
+ * held; the engine calls neither.
+ */
+#ifndef FUSE_IMPL_H
+#define FUSE_IMPL_H
+
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+
+#include "mount.h"
+#include "session.h"
+
+struct nodes;
+struct flusher;
+
+/* The mount; userdata of every request. */
+struct server {
+	struct session *session;
+	struct ufs *fs;
+	struct fuse_session *fuse;
+	struct nodes *nodes;
+	struct flusher *flusher; /* NULL: read-only */
+	const char *dir;         /* mount point, as the kernel sees it */
+	bool read_only, fakeroot, grpid;
+	uint32_t block_size;
+	int ready_fd; /* told once the kernel has accepted the mount; or -1 */
+};
+
+static inline struct server *
+server_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/*
+ * FUSE's root is 1, UFS's is 2; UFS leaves 1 unused (DESIGN: one swap, no
+ * table), so both directions are the same.
+ */
+static inline uint64_t
+swap_root(uint64_t ino)
+{
+	return ino == FUSE_ROOT_ID ? UFS_ROOT
+	    : ino == UFS_ROOT      ? FUSE_ROOT_ID
+				   : ino;
+}
+
+/* Nothing changes but through this mount: the kernel may keep what it knows. */
+#define FOREVER 1e9
+
+/* -- fuse_options.c -------------------------------------------------------- */
+
+struct mount_plan {
+	bool read_only, fakeroot, grpid;
+	uint64_t size_limit; /* of size=, or 0 */
+	char *fsname;        /* of fsname=, or NULL */
+	char *kernel;        /* what libfuse and the kernel are told, joined */
+};
+
+/* -EINVAL, said: an option nobody knows. */
+MUST_CHECK int mount_plan_make(
+    const struct mount_options *options, struct mount_plan *out);
+void mount_plan_release(struct mount_plan *plan);
+
+/* -- fuse_flush.c ---------------------------------------------------------- */
+
+MUST_CHECK int flusher_open(struct server *server, struct flusher **out);
+/* End the thread.  Does not flush.  NULL is fine. */
+void flusher_close(struct flusher *flusher);
+
+/* 0 once everything done before the call is durable.  NULL: nothing to do. */
+MUST_CHECK int flush_now(struct flusher *flusher);
+/*
+ * Before an operation that needs room: -ENOSPC while the session's file system
+ * is full, -EIO once a flush has failed for good.
+ */
+MUST_CHECK int flush_admit(struct flusher *flusher);
+/*
+ * After an operation that changed something, before its reply.  Flushes where
+ * much has piled up.
+ */
+void flush_changed(struct flusher *flusher);
+/* Differs whenever something may have changed. */
+uint64_t flush_epoch(const struct flusher *flusher);
+
+/* -- fuse_nodes.c ---------------------------------------------------------- */
+
+MUST_CHECK int nodes_open(struct ufs *fs, struct nodes **out);
+/* Gives back everything held.  NULL is fine. */
+void nodes_close(struct nodes *nodes);
+
+/* The kernel learns of ino once more.  With nodes NULL (read-only) nothing. */
+MUST_CHECK int nodes_hold(struct nodes *nodes, uint64_t ino);
+/* The kernel forgets n times.  1 when the inode was let go. */
+int nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n);
+
+/* -- fuse_dirs.c ----------------------------------------------------------- */
+
+/* An open directory: the names it had when reading it began. */
+struct dir_handle;
+
+MUST_CHECK int dir_handle_open(struct dir_handle **out);
+void dir_handle_close(struct dir_handle *dir);
+
+/*
+ * Reply with entries from position off on, as readdir or readdirplus.
+ * Position 0 takes a new snapshot.
+ */
+void dir_handle_read(fuse_req_t req, struct dir_handle *dir, uint64_t ino,
+    size_t size, off_t off, bool plus);
+
+/* -- fuse_perm.c ----------------------------------------------------------- */
+
+/* What is about to be done to an inode, as far as its flags matter. */
+enum perm_act {
+	PERM_WRITE,  /* its data or attributes of its own accord */
+	PERM_APPEND, /* data at the end */
+	PERM_OWN,    /* mode, owner, times, link */
+	PERM_ENTER,  /* a directory gets an entry */
+	PERM_LEAVE,  /* a directory loses one */
+	PERM_UNLINK, /* it loses a name */
+};
+
+/* 0, or -EPERM because of chflags(1). */
+MUST_CHECK int perm_check(
+    const struct server *server, uint64_t ino, enum perm_act act);
+/* The same for an entry that is to go, and its directory. */
+MUST_CHECK int perm_check_name(
+    const struct server *server, uint64_t dir, const char *name);
+/* Owner, group and mode of something new in dir; also checks PERM_ENTER. */
+MUST_CHECK int perm_new(const struct server *server, const struct fuse_ctx *ctx,
+    uint64_t dir, mode_t mode, struct ufs_new *out);
+
+/* -- fuse_ops*.c ----------------------------------------------------------- */
+
+/* A buffer of this thread's, at least len bytes large; NULL: no memory. */
+void *thread_buffer(size_t len);
+
+void stat_of(
+    const struct server *server, const struct ufs_attr *attr, struct stat *st);
+void entry_of(const struct server *server, const struct ufs_attr *attr,
+    struct fuse_entry_param *entry);
+/* Hand ino to the kernel; rc is of the call that made attr. */
+void reply_entry(fuse_req_t req, int rc, const struct ufs_attr *attr);
+/* Reply that something was changed, or the error. */
+void reply_changed(fuse_req_t req, int rc);
+
+extern const struct fuse_lowlevel_ops fuse_handlers;
+
+void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+    struct fuse_file_info *fi);
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
+    off_t off, struct fuse_file_info *fi);
+void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_fsync(
+    fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
+    off_t len, struct fuse_file_info *fi);
+void ops_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+    struct fuse_file_info *fi);
+void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+    struct fuse_file_info *fi);
+void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+    struct fuse_file_info *fi);
+void ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
+    struct fuse_file_info *fi);
+void ops_mknod(
+    fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode, dev_t rdev);
+void ops_mkdir(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode);
+void ops_unlink(fuse_req_t req, fuse_ino_t ino, const char *name);
+void ops_rmdir(fuse_req_t req, fuse_ino_t ino, const char *name);
+void ops_rename(fuse_req_t req, fuse_ino_t ino, const char *name,
+    fuse_ino_t newdir, const char *newname, unsigned flags);
+void ops_link(
+    fuse_req_t req, fuse_ino_t ino, fuse_ino_t newdir, const char *newname);
+void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+    struct fuse_file_info *fi);
+void ops_getxattr(
+    fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+    const char *value, size_t size, int flags);
+void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+void ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+    struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
+    size_t out_size);
+void ops_symlink(
+    fuse_req_t req, const char *target, fuse_ino_t dir, const char *name);
+
+/* -- fuse_main.c ----------------------------------------------------------- */
+
+/* The kernel serves the mount: let the command that started us end. */
+void server_ready(struct server *server);
+
+/* -- fuse_signals.c -------------------------------------------------------- */
+
+/*
+ * Block the signals that end the daemon, in this thread and all that it
+ * starts later, and let a thread wait for them: it flushes and unmounts, which
+ * ends the loop.
+ */
+MUST_CHECK int signals_open(struct server *server);
+void signals_close(void);
+
+#endif

@@ -1,0 +1,410 @@
+/*
+ * relive mount: from options to a daemon that serves, and its end.
+ *
+ * The command forks first; the child opens the image, mounts, and tells the
+ * parent through a pipe once the kernel has accepted the mount.  Until then it
+ * complains on the caller's standard error, afterwards to syslog.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "../imgfmt/compat.h"
+#include "../imgfmt/log.h"
+#include "../imgfmt/pool.h"
+#include "fuse_impl.h"
+
+enum {
+	THREADS_MOST = 8,
+	LAST_FLUSH_S = 60, /* how long the end waits for space on the host */
+	SOURCE_MAX = 2 * PATH_MAX,
+};
+
+/* -- the way messages go --------------------------------------------------- */
+
+static void
+to_syslog(enum log_level level, const char *line)
+{
+	static const int priority[] = {
+	    [LOG_ERROR_LEVEL] = LOG_ERR,
+	    [LOG_WARN_LEVEL] = LOG_WARNING,
+	    [LOG_INFO_LEVEL] = LOG_INFO,
+	    [LOG_DEBUG_LEVEL] = LOG_DEBUG,
+	};
+
+	syslog(priority[level], "%s", line);
+}
+
+/* libfuse's own complaints, one line each, in our words' place. */
+__attribute__((format(printf, 2, 0))) static void
+from_libfuse(enum fuse_log_level level, const char *format, va_list args)
+{
+	char line[512];
+	size_t len;
+
+	(void)vsnprintf(line, sizeof(line), format, args);
+	len = strlen(line);
+	while (len > 0 && line[len - 1] == '\n')
+		line[--len] = '\0';
+	if (level == FUSE_LOG_DEBUG)
+		(void)fprintf(stderr, "%s\n", line);
+	else
+		log_error("%s", line);
+}
+
+/* -- the mount point ------------------------------------------------------- */
+
+/*
+ * Where to mount, absolute.  A mount there whose daemon was killed is taken
+ * away first; one that lives is an error.
+ */
+static int
+prepare_dir(const char *dir, char target[PATH_MAX])
+{
+	scoped(freep) char *source = malloc(SOURCE_MAX);
+	struct stat st;
+	int rc;
+
+	if (source == NULL)
+		return -ENOMEM;
+	if (stat(dir, &st) < 0 && errno == ENOTCONN) {
+		rc = session_mount_source(dir, target, source, SOURCE_MAX);
+		if (rc == 0)
+			rc = mount_unmount(dir);
+		if (rc < 0)
+			return rc;
+	}
+	if (realpath(dir, target) == NULL || stat(target, &st) < 0) {
+		log_error("'%s': %s", dir, strerror(errno));
+		return -errno;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		log_error("'%s' is not a folder", dir);
+		return -ENOTDIR;
+	}
+	if (session_mount_source(target, target, source, SOURCE_MAX) == 0) {
+		log_error("'%s' is mounted already, from '%s'", dir, source);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+/* -- the server ------------------------------------------------------------ */
+
+/*
+ * What the mount calls itself: an address that leads back to this session.
+ */
+static int
+make_source(const struct mount_options *options, const struct session *session,
+    char **out)
+{
+	const struct image *image = session->image;
+	const char *lead =
+	    options->session_dir != NULL ? session->dir : image->path;
+
+	if (asprintf(out, "%s%s%s", lead, image->inner[0] == '\0' ? "" : ":",
+		image->inner) < 0) {
+		*out = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The arguments libfuse is started with. */
+static int
+make_args(const struct mount_options *options, const struct mount_plan *plan,
+    const char *source, struct fuse_args *args)
+{
+	scoped(freep) char *name = NULL;
+	char *list = NULL;
+	int rc = 0;
+
+	if (asprintf(&name, "fsname=%s", source) < 0) {
+		name = NULL;
+		return -ENOMEM;
+	}
+	if (fuse_opt_add_opt(&list, "subtype=relive") < 0 ||
+	    fuse_opt_add_opt_escaped(&list, name) < 0 ||
+	    fuse_opt_add_opt(&list, plan->kernel) < 0 ||
+	    fuse_opt_add_arg(args, "relive") < 0 ||
+	    fuse_opt_add_arg(args, "-o") < 0 ||
+	    fuse_opt_add_arg(args, list) < 0 ||
+	    (options->debug && fuse_opt_add_arg(args, "-d") < 0))
+		rc = -ENOMEM;
+	free(list);
+	return rc;
+}
+
+static int
+open_session(const struct mount_options *options, const struct mount_plan *plan,
+    struct pool *pool, struct session **out)
+{
+	const struct session_options how = {
+	    .mode = plan->read_only ? SESSION_SNAPSHOT : SESSION_WRITE,
+	    .dir = options->session_dir,
+	    .size_limit =
+		plan->size_limit != 0 ? plan->size_limit : options->size_limit,
+	    .wait = true,
+	    .image = {.pool = pool},
+	};
+	int rc = session_open(options->address, &how, out);
+
+	return rc == -EINVAL ? -ENOTSUP : rc; /* -EINVAL is for options */
+}
+
+/* Tell an ordinary user once why so much will be denied. */
+static void
+hint_fakeroot(const struct server *server)
+{
+	struct ufs_attr root;
+
+	if (geteuid() == 0 || server->fakeroot || server->read_only ||
+	    ufs_getattr(server->fs, UFS_ROOT, &root) < 0 ||
+	    root.uid == geteuid())
+		return;
+	log_info("files in the image belong to their owners (its root to user "
+		 "%u); to edit them all as root could, mount with -o fakeroot",
+	    root.uid);
+}
+
+static int
+start_server(struct server *server, const struct mount_plan *plan)
+{
+	struct ufs_info info;
+	int rc;
+
+	server->fs = server->session->fs;
+	server->read_only = plan->read_only;
+	server->fakeroot = plan->fakeroot;
+	server->grpid = plan->grpid;
+	ufs_info(server->fs, &info);
+	server->block_size = info.block_size;
+	if (server->read_only)
+		return 0;
+	rc = nodes_open(server->fs, &server->nodes);
+	return rc < 0 ? rc : flusher_open(server, &server->flusher);
+}
+
+/* -- becoming a daemon ----------------------------------------------------- */
+
+static void
+write_status(int fd, int rc)
+{
+	if (fd >= 0 && write(fd, &rc, sizeof(rc)) != sizeof(rc))
+		log_debug("nobody waits for the mount");
+}
+
+void
+server_ready(struct server *server)
+{
+	write_status(server->ready_fd, 0);
+	if (server->ready_fd >= 0)
+		(void)close(server->ready_fd);
+	server->ready_fd = -1;
+}
+
+/* Leave the terminal, the folder and the caller's files. */
+static int
+detach(void)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (null < 0 || chdir("/") < 0)
+		return -errno;
+	(void)setsid();
+	openlog("relive", LOG_PID, LOG_DAEMON);
+	log_set_sink(to_syslog);
+	for (int fd = 0; fd <= 2; fd++)
+		if (dup2(null, fd) < 0)
+			return -errno;
+	if (null > 2)
+		(void)close(null);
+	return 0;
+}
+
+/* -- serving --------------------------------------------------------------- */
+
+static int
+run_loop(struct server *server)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int rc;
+
+	if (config == NULL)
+		return -ENOMEM;
+	fuse_loop_cfg_set_clone_fd(config, 0);
+	fuse_loop_cfg_set_max_threads(config, THREADS_MOST);
+	fuse_loop_cfg_set_idle_threads(config, THREADS_MOST);
+	rc = fuse_session_loop_mt(server->fuse, config);
+	fuse_loop_cfg_destroy(config);
+	return rc < 0 ? rc : 0;
+}
+
+/*
+ * The last flush.  A full host gets some time to make room: once this process
+ * is gone, so is what was not flushed.
+ */
+static int
+finish(struct server *server)
+{
+	int rc = 0;
+
+	nodes_close(server->nodes);
+	server->nodes = NULL;
+	for (int s = 0; s < LAST_FLUSH_S; s++) {
+		rc = session_finish(server->session);
+		if (rc != -ENOSPC)
+			break;
+		if (s == 0)
+			log_error("'%s': no space left on the host for the "
+				  "last changes; waiting for some",
+			    server->session->dir);
+		(void)nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+	}
+	if (rc < 0)
+		log_error("'%s': the last changes are lost: %s",
+		    server->session->dir, strerror(-rc));
+	return rc;
+}
+
+static int
+serve_mounted(struct server *server, bool foreground)
+{
+	int rc = signals_open(server);
+
+	if (rc == 0 && !foreground)
+		rc = detach();
+	if (rc == 0 && server->flusher != NULL)
+		rc = session_mark_mounted(server->session, server->dir);
+	if (rc < 0)
+		log_error("'%s': %s", server->dir, strerror(-rc));
+	else
+		rc = run_loop(server);
+	return rc;
+}
+
+/* Mount, serve until unmounted, finish. */
+static int
+serve(struct server *server, const struct mount_options *options,
+    struct fuse_args *args)
+{
+	int rc, last = 0;
+
+	server->fuse = fuse_session_new(
+	    args, &fuse_handlers, sizeof(fuse_handlers), server);
+	if (server->fuse == NULL)
+		return -ENOTSUP; /* said by libfuse */
+	if (fuse_session_mount(server->fuse, server->dir) != 0) {
+		fuse_session_destroy(server->fuse);
+		return -ENOTSUP;
+	}
+	rc = serve_mounted(server, options->foreground || options->debug);
+	fuse_session_unmount(server->fuse);
+	fuse_session_destroy(server->fuse);
+	if (server->flusher != NULL) {
+		flusher_close(server->flusher);
+		server->flusher = NULL;
+		last = finish(server);
+		session_mark_unmounted(
+		    server->session, last < 0 ? strerror(-last) : NULL);
+	}
+	signals_close();
+	return rc < 0 ? rc : last;
+}
+
+/* Everything behind the mount point: session, server, mount. */
+static int
+run(const struct mount_options *options, const struct mount_plan *plan,
+    const char *dir, int ready_fd)
+{
+	struct server server = {.dir = dir, .ready_fd = ready_fd};
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	scoped(freep) char *source = NULL;
+	struct pool *pool = NULL;
+	int rc = pool_open(0, &pool);
+
+	if (rc == 0)
+		rc = open_session(options, plan, pool, &server.session);
+	if (rc == 0)
+		rc = start_server(&server, plan);
+	if (rc == 0)
+		rc = make_source(options, server.session, &source);
+	if (rc == 0)
+		rc = make_args(options, plan,
+		    plan->fsname != NULL ? plan->fsname : source, &args);
+	if (rc == 0) {
+		hint_fakeroot(&server);
+		rc = serve(&server, options, &args);
+	}
+	fuse_opt_free_args(&args);
+	flusher_close(server.flusher);
+	nodes_close(server.nodes);
+	session_close(server.session);
+	pool_close(pool);
+	write_status(server.ready_fd, rc < 0 ? rc : -EIO);
+	return rc;
+}
+
+/* In the command's process: wait for the daemon's word. */
+static int
+await_daemon(int fd, pid_t child)
+{
+	int rc = 0, status;
+	ssize_t n;
+
+	do
+		n = read(fd, &rc, sizeof(rc));
+	while (n < 0 && errno == EINTR);
+	if (n == sizeof(rc))
+		return rc;
+	(void)waitpid(child, &status, 0);
+	log_error("the daemon ended before the mount was up");
+	return -EIO;
+}
+
+static int
+run_as_daemon(const struct mount_options *options,
+    const struct mount_plan *plan, const char *dir)
+{
+	int ends[2];
+	pid_t child;
+	int rc;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	(void)fflush(NULL);
+	child = fork();
+	if (child < 0)
+		return -errno;
+	if (child == 0) {
+		(void)close(ends[0]);
+		rc = run(options, plan, dir, ends[1]);
+		_exit(rc < 0 ? 1 : 0);
+	}
+	(void)close(ends[1]);
+	rc = await_daemon(ends[0], child);
+	(void)close(ends[0]);
+	return rc;
+}
+
+int
+mount_run(const struct mount_options *options)
+{
+	struct mount_plan plan;
+	char dir[PATH_MAX];
+	int rc = mount_plan_make(options, &plan);
+
+	if (rc < 0)
+		return rc;
+	fuse_set_log_func(from_libfuse);
+	rc = prepare_dir(options->dir, dir);
+	if (rc == 0)
+		rc = options->foreground || options->debug
+		    ? run(options, &plan, dir, -1)
+		    : run_as_daemon(options, &plan, dir);
+	mount_plan_release(&plan);
+	return rc;
+}

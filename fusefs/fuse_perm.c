@@ -1,0 +1,70 @@
+/*
+ * What the kernel cannot check: file flags of chflags(1).  As FreeBSD does it
+ * at securelevel -1 and 0: an immutable file is not changed by anyone, root
+ * included, before somebody takes the flag off.
+ */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fuse_impl.h"
+
+enum {
+	IMMUTABLE = UFS_FLAG_UIMMUTABLE | UFS_FLAG_SIMMUTABLE,
+	APPEND = UFS_FLAG_UAPPEND | UFS_FLAG_SAPPEND,
+	NOUNLINK = UFS_FLAG_UNOUNLINK | UFS_FLAG_SNOUNLINK,
+	SNAPSHOT = UFS_FLAG_SNAPSHOT,
+};
+
+static const uint32_t forbidding[] = {
+    [PERM_WRITE] = IMMUTABLE | APPEND | SNAPSHOT,
+    [PERM_APPEND] = IMMUTABLE | SNAPSHOT,
+    [PERM_OWN] = IMMUTABLE | APPEND,
+    [PERM_ENTER] = IMMUTABLE,
+    [PERM_LEAVE] = IMMUTABLE | APPEND,
+    [PERM_UNLINK] = IMMUTABLE | APPEND | NOUNLINK,
+};
+
+int
+perm_check(const struct server *server, uint64_t ino, enum perm_act act)
+{
+	struct ufs_attr attr;
+	int rc = ufs_getattr(server->fs, ino, &attr);
+
+	if (rc < 0)
+		return rc;
+	return (attr.flags & forbidding[act]) != 0 ? -EPERM : 0;
+}
+
+int
+perm_check_name(const struct server *server, uint64_t dir, const char *name)
+{
+	struct ufs_attr attr;
+	int rc = perm_check(server, dir, PERM_LEAVE);
+
+	if (rc == 0)
+		rc = ufs_lookup(server->fs, dir, name, strlen(name), &attr);
+	if (rc < 0)
+		return rc;
+	return (attr.flags & forbidding[PERM_UNLINK]) != 0 ? -EPERM : 0;
+}
+
+int
+perm_new(const struct server *server, const struct fuse_ctx *ctx, uint64_t dir,
+    mode_t mode, struct ufs_new *out)
+{
+	struct ufs_attr parent;
+	int rc = ufs_getattr(server->fs, dir, &parent);
+
+	if (rc < 0)
+		return rc;
+	if ((parent.flags & forbidding[PERM_ENTER]) != 0)
+		return -EPERM;
+	*out = (struct ufs_new){.mode = mode,
+	    .uid = server->fakeroot ? 0 : ctx->uid,
+	    .gid = server->fakeroot ? 0 : ctx->gid};
+	if ((parent.mode & S_ISGID) != 0 || server->grpid)
+		out->gid = parent.gid;
+	if (S_ISDIR(mode) && (parent.mode & S_ISGID) != 0)
+		out->mode |= S_ISGID;
+	return 0;
+}

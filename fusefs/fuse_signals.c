@@ -1,0 +1,105 @@
+/*
+ * SIGTERM, SIGINT and SIGHUP end the daemon.  All threads block them; one waits
+ * for them, and does it the orderly way first: a plain unmount, by a child
+ * while the loop still serves, so that pages that are mapped and dirty still
+ * arrive.  Where files are open that is refused; then the loop is ended, and
+ * the mount taken away from whoever uses it.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "../imgfmt/compat.h"
+#include "../imgfmt/log.h"
+#include "fuse_impl.h"
+
+static pthread_t waiter;
+static pthread_t loop_thread;
+static bool waiting;
+
+static void
+ending_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR2); /* from signals_close: go home */
+}
+
+/* Only there to interrupt the loop's wait. */
+static void
+on_wake(int signal)
+{
+	(void)signal;
+}
+
+/* In a child: a daemon must not call into its own mount. */
+static bool
+unmounted_by_child(const char *dir)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+		_exit(compat_unmount(dir, false) == 0 ? 0 : 1);
+	if (child < 0)
+		return false;
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return false;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void *
+wait_for_signals(void *arg)
+{
+	struct server *server = arg;
+	sigset_t set;
+	int signal, rc;
+
+	ending_signals(&set);
+	if (sigwait(&set, &signal) != 0 || signal == SIGUSR2)
+		return NULL;
+	rc = flush_now(server->flusher);
+	if (rc < 0)
+		log_error("flushing '%s' before the end: %s", server->dir,
+		    strerror(-rc));
+	if (!unmounted_by_child(server->dir)) {
+		fuse_session_exit(server->fuse);
+		pthread_kill(loop_thread, SIGUSR1);
+	}
+	/* Until the end, which is near: nothing may cut the last flush. */
+	while (sigwait(&set, &signal) == 0 && signal != SIGUSR2)
+		continue;
+	return NULL;
+}
+
+int
+signals_open(struct server *server)
+{
+	const struct sigaction wake = {.sa_handler = on_wake};
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	sigset_t set;
+	int rc;
+
+	ending_signals(&set);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+	(void)sigaction(SIGUSR1, &wake, NULL);
+	(void)sigaction(SIGPIPE, &ignore, NULL);
+	loop_thread = pthread_self();
+	rc = pthread_create(&waiter, NULL, wait_for_signals, server);
+	waiting = rc == 0;
+	return -rc;
+}
+
+void
+signals_close(void)
+{
+	if (!waiting)
+		return;
+	pthread_kill(waiter, SIGUSR2);
+	pthread_join(waiter, NULL);
+	waiting = false;
+}

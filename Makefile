@@ -166,6 +166,7 @@ UNIT = \
 	tests/unit/test_plan \
 	tests/unit/test_ufs_check \
 	tests/unit/test_ufs_check_tree \
+	tests/unit/test_ufs_dinode \
 	tests/unit/test_ufs_fixtures \
 	tests/unit/test_ufs_format \
 	tests/unit/test_ufs_mkfs \

@@ -34,10 +34,16 @@ IMGFMT = \
 	imgfmt/fflags.c \
 	imgfmt/gpt.c \
 	imgfmt/gz.c \
+	imgfmt/iso_area.c \
 	imgfmt/iso_boot.c \
+	imgfmt/iso_bootfix.c \
+	imgfmt/iso_patch.c \
+	imgfmt/iso_plan.c \
 	imgfmt/iso_read.c \
 	imgfmt/iso_rr.c \
 	imgfmt/iso_volume.c \
+	imgfmt/iso_walk.c \
+	imgfmt/iso_why.c \
 	imgfmt/log.c \
 	imgfmt/part.c \
 	imgfmt/part_bsd.c \
@@ -161,6 +167,7 @@ UNIT = \
 	tests/unit/test_idmap \
 	tests/unit/test_iso \
 	tests/unit/test_iso_bad \
+	tests/unit/test_iso_patch \
 	tests/unit/test_outfile \
 	tests/unit/test_part \
 	tests/unit/test_plan \

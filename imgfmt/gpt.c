@@ -98,6 +98,28 @@ gpt_read(struct blkdev *dev, uint32_t sector, uint64_t at, struct gpt *out,
 	return rc;
 }
 
+int
+gpt_write(struct blkdev *dev, const struct gpt *gpt)
+{
+	size_t len = (size_t)gpt->nentries * gpt->entry_size;
+	uint64_t at = le64_get(gpt->head.self) * gpt->sector;
+	struct gpt_header_disk head = gpt->head;
+	uint8_t buf[4096];
+	int rc = blkdev_write(
+	    dev, le64_get(head.entries) * gpt->sector, gpt->entries, len);
+
+	if (rc == 0)
+		rc = blkdev_read(dev, at, buf, gpt->sector);
+	if (rc < 0)
+		return rc;
+	head.entries_crc = le32_set(gpt_crc32(gpt->entries, len));
+	head.crc = le32_set(0);
+	memcpy(buf, &head, sizeof(head));
+	head.crc = le32_set(gpt_crc32(buf, le32_get(head.size)));
+	memcpy(buf, &head, sizeof(head));
+	return blkdev_write(dev, at, buf, gpt->sector);
+}
+
 void
 gpt_release(struct gpt *gpt)
 {

@@ -27,6 +27,12 @@ MUST_CHECK int gpt_read(struct blkdev *dev, uint32_t sector, uint64_t at,
     struct gpt *out, const char **fault);
 void gpt_release(struct gpt *gpt);
 
+/*
+ * Write entries and header where gpt->head says, with right checksums; other
+ * bytes of the header's sector stay.
+ */
+MUST_CHECK int gpt_write(struct blkdev *dev, const struct gpt *gpt);
+
 /* Entry i, a pointer into gpt->entries. */
 struct gpt_entry_disk *gpt_entry(const struct gpt *gpt, uint32_t i);
 

@@ -132,6 +132,34 @@ int64_t iso_date_short(const uint8_t date[7]);
 MUST_CHECK int iso_tree_read(struct blkdev *dev, uint64_t at, uint64_t base,
     uint64_t session, struct iso_tree *out);
 
+/* A directory that a walk comes to. */
+struct iso_walk_dir {
+	uint64_t off, len;
+	uint64_t parent; /* offset of the directory above */
+	unsigned depth;
+};
+
+/* What a walk calls; each may be NULL, a negative answer stops it. */
+struct iso_walker {
+	int (*directory)(void *arg, const struct iso_tree *tree,
+	    const struct iso_walk_dir *dir);
+	int (*record)(void *arg, const struct iso_tree *tree,
+	    const struct iso_walk_dir *dir, const struct iso_record *rec);
+	int (*entry)(void *arg, const struct iso_tree *tree,
+	    const struct iso_entry *entry);
+	void *arg;
+};
+
+/*
+ * Visit every directory of a tree once, with its records and their system use
+ * entries; directories that only CL entries lead to as well.  Time and memory
+ * are bounded whatever the tree says: the directories, and the continuation
+ * areas, of an honest one are not longer than the device.
+ * -ECORRUPT, said, where a structure cannot be read.
+ */
+MUST_CHECK int iso_walk(const struct iso *iso, const struct iso_tree *tree,
+    const struct iso_walker *walker);
+
 /* Read the El Torito catalogue and the system area into iso->info. */
 MUST_CHECK int iso_boot_read(struct iso *iso);
 MUST_CHECK int iso_area_read(struct iso *iso);

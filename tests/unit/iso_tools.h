@@ -26,18 +26,28 @@ keep_error(enum log_level level, const char *line)
 	}
 }
 
+/* Run a command in the scratch directory; shows what it says if it fails. */
 __attribute__((format(printf, 1, 2))) static inline int
 sh(const char *format, ...)
 {
-	char command[4096];
+	char command[8192];
 	int n = snprintf(
-	    command, sizeof(command), "cd %s && exec 2>log; ", scratch);
+	    command, sizeof(command), "cd %s && exec >log 2>&1; ", scratch);
+	int rc;
 	va_list ap;
 
 	va_start(ap, format);
 	vsnprintf(command + n, sizeof(command) - (size_t)n, format, ap);
 	va_end(ap);
-	return system(command);
+	fflush(stdout);
+	rc = system(command);
+	if (rc == 0)
+		return 0;
+	snprintf(command, sizeof(command), "head -9 %s/log | sed 's/^/# /'",
+	    scratch);
+	if (system(command) != 0)
+		printf("# no log\n");
+	return rc;
 }
 
 static inline void

@@ -5,6 +5,8 @@
 #include "commands.h"
 
 static const struct command *const commands[] = {
+    &cmd_uzip,
+    &cmd_unuzip,
     NULL,
 };
 

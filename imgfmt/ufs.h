@@ -202,7 +202,8 @@ struct ufs_new {
 /*
  * Make a file of any type but a whiteout, under name in dir.  -EEXIST,
  * -ENOENT (dir is unlinked), -ENOTDIR, -ENAMETOOLONG, -EMLINK (too many
- * subdirectories), -EINVAL (".", "..", empty, '/' or NUL within).
+ * subdirectories), -EINVAL (".", "..", empty, '/' or NUL within; a device
+ * number that UFS1 has no room for).
  */
 MUST_CHECK int ufs_create(struct ufs *fs, uint64_t dir, const char *name,
     size_t len, const struct ufs_new *what, struct ufs_attr *out);

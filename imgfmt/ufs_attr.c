@@ -1,27 +1,5 @@
 #include "ufs_impl.h"
 
-/* Attributes of inodes, changed; and what the time is. */
-
-struct timespec
-ufs_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now;
-}
-
-void
-ufs_touch(struct ufs_node *node, unsigned what)
-{
-	struct timespec now = ufs_now();
-
-	if (what & UFS_TOUCH_M)
-		node->d.mtime = now;
-	if (what & UFS_TOUCH_C)
-		node->d.ctime = now;
-}
-
 static int
 set_size(struct ufs *fs, struct ufs_node *node, uint64_t size)
 {

@@ -130,7 +130,7 @@ widen_tail(struct ufs *fs, struct ufs_node *node, uint64_t lbn, uint32_t held,
 	} else {
 		rc = move_tail(fs, node, lbn, held, want);
 	}
-	node->map_run = 0;
+	ufs_map_forget(fs, node);
 	if (rc == 0)
 		node->d.blocks += sectors(fs, want - held);
 	return rc;
@@ -171,7 +171,7 @@ balloc_direct(struct ufs *fs, struct ufs_node *node, uint64_t lbn,
 		*ptr = 0;
 		return rc;
 	}
-	node->map_run = 0;
+	ufs_map_forget(fs, node);
 	node->d.blocks += sectors(fs, want);
 	*fresh = true;
 	return 0;
@@ -260,7 +260,7 @@ add_chain(
 	if (chain->parent == 0)
 		node->d.ib[chain->path->level - 1] = chain->fsb[0];
 	node->d.blocks += sectors(fs, (uint32_t)chain->n * fs->sb.frag);
-	node->map_run = 0;
+	ufs_map_forget(fs, node);
 	return 0;
 }
 

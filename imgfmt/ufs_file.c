@@ -32,7 +32,7 @@ gather_add(
 {
 	int rc;
 
-	if (g->len > 0 && g->off + g->len == off) {
+	if (g->len > 0 && g->off + g->len == off && g->buf + g->len == buf) {
 		g->len += len;
 		return 0;
 	}

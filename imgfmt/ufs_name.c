@@ -64,16 +64,27 @@ ufs_name_drop(struct ufs *fs, struct ufs_node *node, uint32_t links)
 /* -- create -----------------------------------------------------------------
  */
 
+/* UFS1 keeps 32 bits of a device number. */
 static int
-new_ok(const struct ufs_node *dir, const struct ufs_new *what)
+device_ok(const struct ufs *fs, const struct ufs_new *what)
+{
+	uint64_t dev = ufs_dev_make(what->rdev_major, what->rdev_minor);
+
+	return fs->sb.version == 1 && dev > UINT32_MAX ? -EINVAL : 0;
+}
+
+static int
+new_ok(const struct ufs *fs, const struct ufs_node *dir,
+    const struct ufs_new *what)
 {
 	switch (what->mode & 0170000) {
 	case 0010000:
-	case 0020000:
-	case 0060000:
 	case 0100000:
 	case 0140000:
 		return 0;
+	case 0020000:
+	case 0060000:
+		return device_ok(fs, what);
 	case 0040000:
 		return dir->d.nlink >= UFS_LINK_MAX ? -EMLINK : 0;
 	case 0120000:
@@ -188,7 +199,7 @@ create_locked(struct ufs *fs, struct ufs_node *dir, const struct ufs_name *name,
 		return state;
 	if (state == UFS_NAME_TAKEN)
 		return -EEXIST;
-	rc = new_ok(dir, what);
+	rc = new_ok(fs, dir, what);
 	if (rc == 0)
 		rc = make_node(fs, dir, what, &node);
 	if (rc < 0)

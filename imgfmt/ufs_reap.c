@@ -1,6 +1,5 @@
 /*
  * Inodes without a name: kept while pinned, freed with the last pin.
- * A node that is pinned holds one reference, however many pins it has.
  */
 #include <string.h>
 
@@ -24,37 +23,36 @@ ufs_node_reap(struct ufs *fs, struct ufs_node *node)
 	return rc == 0 ? 0 : ufs_half_done(fs, rc);
 }
 
+/* One pin more, or n less; answers how many are left. */
+static uint64_t
+change_pins(struct ufs *fs, struct ufs_node *node, bool more, uint64_t n)
+{
+	uint64_t left;
+
+	pthread_mutex_lock(&fs->nodes_lock);
+	if (more)
+		node->pins += n;
+	else
+		node->pins -= n < node->pins ? n : node->pins;
+	left = node->pins;
+	pthread_mutex_unlock(&fs->nodes_lock);
+	return left;
+}
+
 int
 ufs_pin(struct ufs *fs, uint64_t ino)
 {
 	struct ufs_node *node;
-	bool first;
 	int rc;
 
 	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {
-		pthread_mutex_lock(&fs->nodes_lock);
-		first = node->pins++ == 0;
-		pthread_mutex_unlock(&fs->nodes_lock);
-		if (!first)
-			ufs_node_put(fs, node);
+		change_pins(fs, node, true, 1);
+		ufs_node_put(fs, node);
 	}
 	pthread_rwlock_unlock(&fs->lock);
 	return rc;
-}
-
-/* Take n pins back; true when they were the last. */
-static bool
-take_pins(struct ufs *fs, struct ufs_node *node, uint64_t n)
-{
-	bool last;
-
-	pthread_mutex_lock(&fs->nodes_lock);
-	last = node->pins > 0 && node->pins <= n;
-	node->pins -= n < node->pins ? n : node->pins;
-	pthread_mutex_unlock(&fs->nodes_lock);
-	return last;
 }
 
 /* Unpin an inode that has a name: 1 when done, 0 when it has none. */
@@ -67,9 +65,9 @@ unpin_named(struct ufs *fs, uint64_t ino, uint64_t n)
 	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {
-		if (node->d.nlink > 0) {
-			if (take_pins(fs, node, n))
-				ufs_node_put(fs, node);
+		/* Who cannot write frees nothing. */
+		if (node->d.nlink > 0 || !fs->opt.writable) {
+			change_pins(fs, node, false, n);
 			rc = 1;
 		}
 		ufs_node_put(fs, node);
@@ -86,11 +84,8 @@ unpin_locked(struct ufs *fs, uint64_t ino, uint64_t n)
 
 	if (rc < 0)
 		return rc;
-	if (take_pins(fs, node, n)) {
-		ufs_node_put(fs, node);
-		if (node->d.nlink == 0)
-			return ufs_node_reap(fs, node);
-	}
+	if (change_pins(fs, node, false, n) == 0 && node->d.nlink == 0)
+		return ufs_node_reap(fs, node);
 	ufs_node_put(fs, node);
 	return 0;
 }
@@ -98,11 +93,8 @@ unpin_locked(struct ufs *fs, uint64_t ino, uint64_t n)
 int
 ufs_unpin(struct ufs *fs, uint64_t ino, uint64_t n)
 {
-	int rc;
+	int rc = unpin_named(fs, ino, n);
 
-	if (n == 0)
-		return 0;
-	rc = unpin_named(fs, ino, n);
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
 	rc = ufs_change_begin(fs);

@@ -71,7 +71,6 @@ ufs_super_read_only_why(const struct ufs_super *sb)
 		"it uses check hashes that are not known"},
 	    {sb->version == 1 && sb->metackhash != 0,
 		"it uses check hashes, which UFS1 does not have"},
-	    {sb->big, "big-endian images are read-only so far"},
 	    {sb->old_layout,
 		"its layout is that of a UFS before FreeBSD 5, which is "
 		"read-only"},

@@ -55,22 +55,6 @@ ufs_half_done(struct ufs *fs, int rc)
 	return rc;
 }
 
-/* The date of a change as a whole: SOURCE_DATE_EPOCH, or now. */
-static int64_t
-change_time(void)
-{
-	const char *epoch = getenv("SOURCE_DATE_EPOCH");
-	char *end;
-	long long value;
-
-	if (epoch != NULL && *epoch != '\0') {
-		value = strtoll(epoch, &end, 10);
-		if (*end == '\0' && value >= 0)
-			return value;
-	}
-	return (int64_t)ufs_now().tv_sec;
-}
-
 /* What is counted in core, back into the group's block. */
 static void
 encode_cg(struct ufs *fs, struct ufs_cg *cg, int64_t now)
@@ -170,7 +154,7 @@ ufs_sync_metadata(struct ufs *fs)
 
 	if (!fs->sb_dirty)
 		return 0;
-	now = change_time();
+	now = (int64_t)ufs_now().tv_sec;
 	rc = write_groups(fs, now);
 	fs->sb.time = now;
 	fs->sb.clean = 1;

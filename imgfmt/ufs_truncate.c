@@ -274,7 +274,7 @@ look_or_free(struct ufs *fs, struct ufs_node *node, uint64_t first,
 	w.commit = commit;
 	rc = walk_range(&w);
 	if (commit) {
-		node->map_run = 0;
+		ufs_map_forget(fs, node);
 		if (rc < 0)
 			return ufs_half_done(fs, rc);
 	}
@@ -348,7 +348,7 @@ trim_tail(struct ufs *fs, struct ufs_node *node, uint64_t size, uint64_t fsb)
 
 	if (rc < 0 || fsb == 0 || keep >= held)
 		return rc;
-	node->map_run = 0;
+	ufs_map_forget(fs, node);
 	node->d.blocks -= (held - keep) / 512;
 	return ufs_free_frags(
 	    fs, fsb + (keep >> fs->sb.fshift), (held - keep) >> fs->sb.fshift);

@@ -5,15 +5,7 @@
  */
 #include <string.h>
 
-#include "log.h"
 #include "ufs_impl.h"
-
-/* A record in an area. */
-struct record {
-	uint32_t off, len;
-	uint8_t space, namelen;
-	const uint8_t *name;
-};
 
 /* An area in the making, or its place. */
 struct area {
@@ -37,85 +29,7 @@ area_max(const struct ufs *fs)
 static uint32_t
 frags_of(const struct ufs *fs, uint32_t len, int i)
 {
-	if (len <= (uint32_t)i << fs->sb.bshift)
-		return 0;
-	return ufs_blksize(&fs->sb, len, (uint64_t)i) >> fs->sb.fshift;
-}
-
-static int
-bad_area(const struct ufs_node *node, uint32_t off)
-{
-	log_error("ufs: inode %llu: extended attributes are damaged at byte "
-		  "%u of their area",
-	    (unsigned long long)node->ino, off);
-	return -ECORRUPT;
-}
-
-/* The record at off: 1, 0 at the end, -ECORRUPT. */
-static int
-record_at(const struct ufs *fs, const struct ufs_node *node,
-    const uint8_t *area, uint32_t off, struct record *out)
-{
-	uint32_t size = node->d.extsize, len, need;
-	struct ufs_ea_disk disk;
-
-	if (size - off < 8)
-		return 0;
-	memcpy(&disk, area + off, sizeof(disk));
-	len = raw32_get(disk.length, fs->sb.big);
-	if (len < 8)
-		return 0;
-	need = up8((uint32_t)sizeof(disk) + disk.namelen);
-	if (len > size - off || len % 8 != 0 || disk.contentpad > 7 ||
-	    len < need || len - need < disk.contentpad)
-		return bad_area(node, off);
-	*out = (struct record){.off = off,
-	    .len = len,
-	    .space = disk.space,
-	    .namelen = disk.namelen,
-	    .name = area + off + sizeof(disk)};
-	return 1;
-}
-
-/* The address and fragments of part i of a node's area; checked. */
-static int
-part_of(struct ufs *fs, const struct ufs_node *node, int i, uint32_t *n)
-{
-	uint64_t fsb = node->d.extb[i];
-
-	*n = frags_of(fs, node->d.extsize, i);
-	if (*n == 0 ? fsb == 0 : ufs_data_range_ok(&fs->sb, fsb, *n))
-		return 0;
-	log_error("ufs: inode %llu: extended attributes lie at fragment "
-		  "%llu, which cannot hold them",
-	    (unsigned long long)node->ino, (unsigned long long)fsb);
-	return -ECORRUPT;
-}
-
-/* Read the whole area into bytes, which holds it. */
-static int
-area_read(struct ufs *fs, const struct ufs_node *node, uint8_t *bytes)
-{
-	uint32_t off = 0;
-
-	for (int i = 0; i < UFS_NEXT; i++) {
-		uint32_t n, len;
-		int rc = part_of(fs, node, i, &n);
-
-		if (rc < 0)
-			return rc;
-		len = n << fs->sb.fshift;
-		if (len > node->d.extsize - off)
-			len = node->d.extsize - off;
-		if (len > 0)
-			rc = blkdev_read(fs->dev,
-			    ufs_frag_off(&fs->sb, node->d.extb[i]), bytes + off,
-			    len);
-		if (rc < 0)
-			return rc;
-		off += len;
-	}
-	return 0;
+	return ufs_ea_blksize(&fs->sb, len, i) >> fs->sb.fshift;
 }
 
 static int
@@ -266,20 +180,21 @@ static int
 copy_others(struct ufs *fs, const struct ufs_node *node, const uint8_t *old,
     const struct change *change, struct area *area)
 {
-	struct record r = {0};
+	struct ufs_ea r;
 	int found = 0, rc;
 
-	while ((rc = record_at(fs, node, old, r.off, &r)) == 1) {
+	for (uint32_t off = 0;; off += r.length) {
+		rc = ufs_ea_at(fs, node, old, off, &r);
+		if (rc <= 0)
+			return rc < 0 ? rc : found;
 		if (r.space == change->space && r.namelen == change->namelen &&
-		    memcmp(r.name, change->name, r.namelen) == 0) {
+		    memcmp(old + r.name_off, change->name, r.namelen) == 0) {
 			found = 1;
-		} else {
-			memcpy(area->bytes + area->len, old + r.off, r.len);
-			area->len += r.len;
+			continue;
 		}
-		r.off += r.len;
+		memcpy(area->bytes + area->len, old + off, r.length);
+		area->len += r.length;
 	}
-	return rc < 0 ? rc : found;
 }
 
 static int
@@ -308,15 +223,12 @@ add_record(const struct ufs *fs, const struct change *change, struct area *area)
 
 /* Fill area, whose bytes are zero, with what is to be. */
 static int
-make_area(struct ufs *fs, const struct ufs_node *node,
-    const struct change *change, struct area *area)
+make_area(struct ufs *fs, struct ufs_node *node, const struct change *change,
+    struct area *area)
 {
-	scoped(freep) uint8_t *old = calloc(1, area_max(fs));
-	int rc;
+	scoped(freep) uint8_t *old = NULL;
+	int rc = ufs_ea_load(fs, node, &old);
 
-	if (old == NULL)
-		return -ENOMEM;
-	rc = area_read(fs, node, old);
 	if (rc == 0)
 		rc = copy_others(fs, node, old, change, area);
 	if (rc < 0)
@@ -331,16 +243,10 @@ make_area(struct ufs *fs, const struct ufs_node *node,
 static int
 change_node(struct ufs *fs, struct ufs_node *node, const struct change *change)
 {
-	scoped(freep) uint8_t *bytes = NULL;
-	unsigned type = node->d.mode & 0170000;
 	struct area area = {0};
+	scoped(freep) uint8_t *bytes = calloc(1, area_max(fs));
 	int rc;
 
-	if (fs->sb.version == 1 || type == 0020000 || type == 0060000)
-		return -EOPNOTSUPP;
-	if (node->d.extsize > area_max(fs))
-		return bad_area(node, 0);
-	bytes = calloc(1, area_max(fs));
 	if (bytes == NULL)
 		return -ENOMEM;
 	area.bytes = bytes;

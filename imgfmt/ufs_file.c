@@ -25,7 +25,10 @@ gather_read(struct ufs *fs, struct gather *g)
 	return len == 0 ? 0 : blkdev_read(fs->dev, g->off, g->buf, len);
 }
 
-/* Add a stretch; one that does not go on where the last ended starts anew. */
+/*
+ * Add a stretch; one that does not go on where the last ended, on the device
+ * and in memory (a hole may lie between), starts anew.
+ */
 static int
 gather_add(
     struct ufs *fs, struct gather *g, uint64_t off, uint8_t *buf, size_t len)

@@ -70,6 +70,7 @@ IMGFMT = \
 	imgfmt/ufs_file.c \
 	imgfmt/ufs_format.c \
 	imgfmt/ufs_format_inode.c \
+	imgfmt/ufs_grow.c \
 	imgfmt/ufs_inode.c \
 	imgfmt/ufs_mkfs.c \
 	imgfmt/ufs_name.c \

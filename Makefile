@@ -177,6 +177,7 @@ UNIT = \
 	tests/unit/test_ufs_dinode \
 	tests/unit/test_ufs_fixtures \
 	tests/unit/test_ufs_format \
+	tests/unit/test_ufs_grow \
 	tests/unit/test_ufs_mkfs \
 	tests/unit/test_ufs_read \
 	tests/unit/test_uzip \

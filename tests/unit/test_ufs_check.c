@@ -3,7 +3,7 @@
  * good again, and exactly that has to be told.  Here: whole images, the
  * superblock and cylinder groups.
  */
-#include "ufs_fixture.h"
+#include "ufs_kit.h"
 #include "ufs_verdict.h"
 
 /* -- whole images --------------------------------------------------------- */
@@ -33,8 +33,7 @@ what_freebsd_made_is_clean(void)
 	    "newfs132-ufs2-full", "newfs132-ufs2-nfs4acl", "newfs132-ufs2-suj"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		scoped(blkdev_closep) struct blkdev *dev =
-		    ufs_fixture(names[i]);
+		scoped(blkdev_closep) struct blkdev *dev = kit_device(names[i]);
 
 		if (dev == NULL)
 			SKIP("no fixtures");
@@ -47,7 +46,7 @@ static void
 a_superblock_in_the_old_place_is_a_warning(void)
 {
 	scoped(blkdev_closep) struct blkdev *dev =
-	    ufs_fixture("makefs2019-ufs2-sb8192");
+	    kit_device("makefs2019-ufs2-sb8192");
 
 	if (dev == NULL)
 		SKIP("no fixtures");
@@ -59,7 +58,7 @@ static void
 sums_that_makefs_forgot_to_swap_are_a_warning(void)
 {
 	scoped(blkdev_closep) struct blkdev *dev =
-	    ufs_fixture("makefs132-ufs2-be");
+	    kit_device("makefs132-ufs2-be");
 
 	if (dev == NULL)
 		SKIP("no fixtures");
@@ -71,7 +70,7 @@ static void
 a_power_cut_shows(void)
 {
 	scoped(blkdev_closep) struct blkdev *dev =
-	    ufs_fixture("newfs132-ufs2-unclean");
+	    kit_device("newfs132-ufs2-unclean");
 
 	if (dev == NULL)
 		SKIP("no fixtures");

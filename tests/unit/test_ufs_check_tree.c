@@ -3,7 +3,7 @@
  * good again, and exactly that has to be told.  Here: inodes, directories, and
  * images spoiled at random.
  */
-#include "ufs_fixture.h"
+#include "ufs_kit.h"
 #include "ufs_verdict.h"
 
 /* -- phase 1 -------------------------------------------------------------- */
@@ -497,8 +497,7 @@ spoilt_fixtures_never_hurt(void)
 	uint64_t seed = 4711;
 
 	for (size_t k = 0; k < 4; k++) {
-		scoped(blkdev_closep) struct blkdev *dev =
-		    ufs_fixture(names[k]);
+		scoped(blkdev_closep) struct blkdev *dev = kit_device(names[k]);
 
 		if (dev == NULL)
 			SKIP("no fixtures");

@@ -3,6 +3,7 @@
 #define UFS_KIT_H
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "../../imgfmt/blkdev.h"
 #include "../../imgfmt/log.h"

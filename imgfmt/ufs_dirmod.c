@@ -336,6 +336,8 @@ ufs_dir_erase(struct ufs *fs, struct ufs_node *dir, const struct ufs_slot *slot)
 	rc = chunk_write(fs, dir, &c);
 	if (rc < 0)
 		return rc;
+	ufs_dirindex_remove(
+	    fs, dir, slot->entry.name, slot->entry.namelen, c.off);
 	room_comes_back(dir, (uint32_t)(c.off / UFS_DIRBLK), room_in(fs, &c));
 	if (c.off + UFS_DIRBLK == dir->d.size && is_empty(fs, &c))
 		rc = drop_tail(fs, dir);

@@ -8,6 +8,7 @@
 #include "../imgfmt/compat.h"
 #include "../imgfmt/gz.h"
 #include "../imgfmt/log.h"
+#include "cmd.h"
 #include "commit_impl.h"
 
 #define ISO_FILE_MAX ((uint64_t)4 << 30) /* trap 73 */
@@ -289,14 +290,18 @@ write_part(struct commit *c, const char *path, bool as_uzip)
 	return outfile_commit(done);
 }
 
-/* Say what was written to path, when rc is 0; rc again. */
+/* Say what was written to path, or why it was not; rc again. */
 static int
 report(struct commit *c, const char *path, int rc)
 {
 	long long grew = (long long)c->report_new - (long long)c->report_base;
 
-	if (rc < 0)
+	if (rc < 0) {
+		if (cmd_errors_said() == 0)
+			log_error("'%s' is not written: %s", path,
+			    rc == -EINTR ? "interrupted" : strerror(-rc));
 		return rc;
+	}
 	if (!c->changed)
 		log_info("'%s': nothing changed since the base", path);
 	else

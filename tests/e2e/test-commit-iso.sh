@@ -17,7 +17,7 @@ other_files() { # other_files ISO
 	bsdtar -C "$work/unpacked" -xf "$1" 2>/dev/null
 	(cd "$work/unpacked" && find . -type f ! -iname 'base.ufs*' -print0 |
 		LC_ALL=C sort -z | xargs -0 sha256sum
-	find . -printf '%y %m %n %T@ %p %l\n' | LC_ALL=C sort)
+	find . -mindepth 1 -printf '%y %m %n %T@ %p %l\n' | LC_ALL=C sort)
 	chmod -R u+w "$work/unpacked"
 }
 
@@ -26,7 +26,7 @@ boot_equipment() { # boot_equipment ISO
 	xorriso -indev "$1" -report_el_torito plain \
 		-report_system_area plain 2>/dev/null |
 		sed -E '/^(System area size|ISO image size|El Torito img blks)/d
-			/^(MBR partition   |GPT partition (start|array)|GPT lba|GPT backup|GPT array)/d
+			/^(MBR partition   |GPT start and size|GPT partition (start|array)|GPT lba|GPT backup|GPT array)/d
 			s/[[:space:]]+[0-9]+$//'
 }
 
@@ -48,11 +48,11 @@ try() { # try SHAPE
 	edit_tree "$mnt" 7
 	manifest "$mnt" >"$work/want"
 	check "$shape: umount" umount_at "$mnt"
-	"$relive" commit "$iso" -o "$new" >"$work/out" 2>"$work/err" &&
-		pass "$shape: commit" || fail "$shape: commit" "$work/err"
-	grep -q 'base.bytes' "$work/err" &&
-		pass "$shape: a stale side file is named" ||
-		fail "$shape: a stale side file is named" "$work/err"
+	check "$shape: commit" sh -c \
+		"'$relive' commit '$iso' -o '$new' 2>'$work/err'"
+	# Names of 8.3 characters have no such suffix.
+	[ "$shape" = plain ] || check "$shape: a stale side file is named" \
+		grep -q base.bytes "$work/err"
 	check "$shape: check the result" "$relive" check "$new"
 	other_files "$iso" >"$work/a"
 	other_files "$new" >"$work/b"
@@ -65,17 +65,16 @@ try() { # try SHAPE
 	boot_images "$iso" >"$work/a"
 	boot_images "$new" >"$work/b"
 	same "$shape: the boot images have the same bytes" "$work/a" "$work/b"
-	if [ "$(head -c 520 "$iso" | tail -c 8)" = "EFI PART" ]; then
+	if head -c 520 "$iso" | tail -c 8 | grep -q "EFI PART"; then
 		sgdisk -v "$iso" 2>&1 | grep -c 'Problem\|CRC' >"$work/a"
 		sgdisk -v "$new" 2>&1 | grep -c 'Problem\|CRC' >"$work/b"
 		same "$shape: the GPT is as good as before" "$work/a" "$work/b"
 	fi
 	grew=$(($(stat -c %s "$new") - $(stat -c %s "$iso")))
 	"$relive" commit "$iso" --uzip "$work/new.uzip" 2>/dev/null
-	[ "$grew" -le $(($(stat -c %s "$work/new.uzip") -
-		$(stat -c %s "$work/base.uzip") + 2048)) ] &&
-		pass "$shape: grows no more than the image" ||
-		fail "$shape: grows no more than the image: $grew"
+	check "$shape: grows no more than the image" [ "$grew" -le \
+		$(($(stat -c %s "$work/new.uzip") -
+			$(stat -c %s "$work/base.uzip") + 2048)) ]
 	mount_at "$mnt" "$new"
 	manifest "$mnt" >"$work/got"
 	same "$shape: the result holds the edited tree" "$work/want" "$work/got"

@@ -40,7 +40,7 @@ refuse "an unclean file system is refused for writing" 1 \
 	'clean|snapshot|fsck' mount_at "$mnt" "$work/unclean.ufs"
 check "and readable" mount_at "$mnt" "$work/unclean.ufs" --ro
 check "its files can be read" sh -c \
-	"find '$mnt' -type f -exec cat {} + >/dev/null"
+	"find '$mnt' -name .snap -prune -o -type f -exec cat {} + >/dev/null"
 check "umount" umount_at "$mnt"
 
 xz -dc "$fixtures/iso/freebsd-hybrid.iso.xz" >"$work/live.iso"
@@ -65,7 +65,12 @@ if command -v xorriso >/dev/null; then
 		"$work/live.efi" "$work/new.efi"
 fi
 if command -v sgdisk >/dev/null; then
-	check "hybrid ISO: its GPT has valid CRCs" sh -c \
-		"! sgdisk -p '$work/new.iso' 2>&1 | grep -i 'crc\|damaged\|invalid'"
+	# It has no backup at the end, as the base has none.
+	for iso in live new; do
+		sgdisk -p "$work/$iso.iso" 2>&1 | grep -i 'crc\|damaged\|invalid' \
+			>"$work/$iso.gpt"
+	done
+	same "hybrid ISO: its GPT is as good as it was" \
+		"$work/live.gpt" "$work/new.gpt"
 fi
 end

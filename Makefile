@@ -184,6 +184,7 @@ UNIT = \
 	tests/unit/test_uzip_check \
 	tests/unit/test_uzip_copy \
 	tests/unit/test_uzip_fault \
+	tests/unit/test_uzip_parts \
 	tests/unit/test_uzip_write \
 	tests/unit/test_vocabulary \
 

@@ -43,7 +43,7 @@ copy_backref(
 	return 0;
 }
 
-/* Append the stream of a decoded cluster without its slack, or a new one. */
+/* Append the stream of a decoded cluster without its slack; short: anew. */
 static int
 copy_payload(struct uzip_writer *w, const struct uzip_worker *worker,
     const struct uzip_payload *got, const uint8_t *plain)
@@ -51,8 +51,6 @@ copy_payload(struct uzip_writer *w, const struct uzip_worker *worker,
 	uint64_t off = w->sink.pos;
 	int rc;
 
-	if (got->zero)
-		return uzip_emit_zeroes(w, 1);
 	if (got->out < w->params.cluster || got->used > w->most)
 		return uzip_emit_plain(w, plain);
 	rc = uzip_sink_put(&w->sink, worker->in, got->used);

@@ -248,6 +248,34 @@ bytes_are_taken_over_by_the_first_who_still_wants_them(void)
 	    kernel_be(made.p + 136 + 8 * 2, 8));
 }
 
+static void
+two_sources_are_not_confused(void)
+{
+	/* The same offsets in both, other bytes at them. */
+	scoped(blkdev_closep) struct blkdev *out = kit_dev("", 0);
+	struct craft a = sample('v', '3'), b = sample('v', '3');
+	struct uzip_writer *w = NULL;
+	struct uzip_written written;
+	uint8_t got[1024], want[1024];
+
+	a.data[3] ^= 1; /* never decoded: it only has to be different */
+	b.entry[2] = b.entry[0];
+	scoped(blkdev_closep) struct blkdev *first = open_craft(&a);
+	scoped(blkdev_closep) struct blkdev *second = open_craft(&b);
+	struct uzip_params params = same_as(first);
+
+	CHECK_EQ(uzip_writer_open(out, 0, 3, &params, NULL, &w), 0);
+	CHECK_EQ(uzip_writer_put_from(w, first, 0, 2), 0);
+	CHECK_EQ(uzip_writer_put_from(w, second, 2, 1), 0);
+	CHECK_EQ(uzip_writer_finish(w, &written), 0);
+	uzip_writer_close(w);
+	scoped(bytes_free) struct bytes img = kit_all(out);
+	scoped(blkdev_closep) struct blkdev *made = open_bytes(&img);
+	pattern(0, want, 1024);
+	CHECK_EQ(blkdev_read(made, 2048, got, 1024), 0);
+	CHECK(memcmp(got, want, 1024) == 0);
+}
+
 /* Copy all of a hand-made image; what put_from or finish gave. */
 static int
 copy_all(const struct craft *c, struct bytes *made)
@@ -440,8 +468,8 @@ TESTS(T(random_commits_of_all_fixtures_decode_to_the_model),
     T(clean_commit_copies_the_data_bytes_as_they_are),
     T(writer_without_dedup_carries_the_bytes_of_back_references),
     T(bytes_are_taken_over_by_the_first_who_still_wants_them),
-    T(last_cluster_is_trimmed_to_its_stream), T(short_last_cluster_is_padded),
-    T(trailing_padding_becomes_a_zero_cluster),
+    T(two_sources_are_not_confused), T(last_cluster_is_trimmed_to_its_stream),
+    T(short_last_cluster_is_padded), T(trailing_padding_becomes_a_zero_cluster),
     T(damaged_last_cluster_cannot_be_copied),
     T(span_over_the_strictest_bound_is_trimmed),
     T(copies_that_do_not_fit_are_refused),

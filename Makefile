@@ -179,7 +179,10 @@ UNIT = \
 	tests/unit/test_ufs_format \
 	tests/unit/test_ufs_grow \
 	tests/unit/test_ufs_mkfs \
+	tests/unit/test_ufs_dir \
+	tests/unit/test_ufs_node \
 	tests/unit/test_ufs_read \
+	tests/unit/test_ufs_xattr \
 	tests/unit/test_uzip \
 	tests/unit/test_uzip_check \
 	tests/unit/test_uzip_copy \

@@ -114,12 +114,24 @@ FUSEFS = \
 	fusefs/image_find.c \
 	fusefs/image_gz.c \
 	fusefs/image_kind.c \
+	fusefs/overlay.c \
+	fusefs/overlay_compact.c \
+	fusefs/overlay_dev.c \
+	fusefs/overlay_file.c \
+	fusefs/overlay_format.c \
+	fusefs/overlay_index.c \
+	fusefs/overlay_log.c \
+	fusefs/overlay_map.c \
+	fusefs/overlay_read.c \
+	fusefs/overlay_recover.c \
+	fusefs/overlay_state.c \
 	fusefs/session.c \
 	fusefs/session_base.c \
 	fusefs/session_end.c \
 	fusefs/session_id.c \
 	fusefs/session_lock.c \
 	fusefs/session_place.c \
+
 
 MKIMAGE = \
 	mkimage/cmd.c \
@@ -159,6 +171,7 @@ OBJS = $(SRCS:.c=.o)
 # What unit tests share.
 TESTLIB = \
 	tests/unit/blkdev_fault.c \
+	tests/unit/overlay_mem.c \
 
 UNIT = \
 	tests/unit/test_blkdev \
@@ -170,6 +183,11 @@ UNIT = \
 	tests/unit/test_iso_bad \
 	tests/unit/test_iso_patch \
 	tests/unit/test_outfile \
+	tests/unit/test_overlay \
+	tests/unit/test_overlay_crash \
+	tests/unit/test_overlay_fault \
+	tests/unit/test_overlay_file \
+	tests/unit/test_overlay_map \
 	tests/unit/test_part \
 	tests/unit/test_plan \
 	tests/unit/test_ufs_check \

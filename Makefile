@@ -179,6 +179,7 @@ UNIT = \
 	tests/unit/test_cmd \
 	tests/unit/test_gz \
 	tests/unit/test_idmap \
+	tests/unit/test_image \
 	tests/unit/test_iso \
 	tests/unit/test_iso_bad \
 	tests/unit/test_iso_patch \

@@ -206,6 +206,8 @@ walk_on(struct image_walk *walk)
 	do {
 		kind = image_identify(walk->dev);
 		rc = kind < 0 ? kind : walk_push(walk, (enum image_kind)kind);
+		if (rc == 0 && kind == IMAGE_ISO)
+			rc = image_open_iso(walk);
 		if (rc == 0 && walk_ends(walk, (enum image_kind)kind))
 			break;
 		if (rc == 0)

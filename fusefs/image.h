@@ -131,8 +131,8 @@ struct image_found {
 };
 /*
  * Search the ISO's tree for files that look like images (every regular file
- * over 64 KiB: its first bytes); at most n are stored, how many there are is
- * returned, or -errno.
+ * of 2 KiB and more: its first bytes); at most n are stored, how many there are
+ * is returned, or -errno.
  */
 MUST_CHECK int image_find(
     struct iso *iso, struct image_found *found, unsigned n);

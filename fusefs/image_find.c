@@ -15,7 +15,7 @@
 #include "image_impl.h"
 
 enum {
-	IMAGE_LEAST = 64 << 10, /* no smaller file is an image */
+	IMAGE_LEAST = 2 << 10, /* no smaller file is an image */
 	FOUND_MAX = 64,
 	DEPTH_MAX = 64,       /* of folders; ISO 9660 itself has 8 */
 	FILES_MAX = 1 << 20,  /* looked at, all in all */
@@ -322,6 +322,19 @@ named_image(struct image_walk *walk, struct image_found *out)
 }
 
 int
+image_open_iso(struct image_walk *walk)
+{
+	struct image *image = walk->image;
+
+	if (image->iso != NULL) {
+		log_error(
+		    "'%s' is an ISO inside an ISO", image_walk_place(walk));
+		return -EINVAL;
+	}
+	return iso_open(walk->dev, &image->iso);
+}
+
+int
 image_enter_iso(struct image_walk *walk)
 {
 	struct image *image = walk->image;
@@ -330,14 +343,6 @@ image_enter_iso(struct image_walk *walk)
 	uint64_t off = walk->off;
 	int rc;
 
-	if (image->iso != NULL) {
-		log_error(
-		    "'%s' is an ISO inside an ISO", image_walk_place(walk));
-		return -EINVAL;
-	}
-	rc = iso_open(walk->dev, &image->iso);
-	if (rc < 0)
-		return rc;
 	if (iso_info(image->iso)->size > walk->dev->size)
 		log_warn("'%s' is cut short: %" PRIu64 " of %" PRIu64
 			 " bytes; parts of a split download are joined with "

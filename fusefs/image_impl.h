@@ -25,8 +25,11 @@ void image_walk_enter(
 /* The next layer has that name; it goes into the canonical address. */
 MUST_CHECK int image_walk_named(struct image_walk *walk, const char *name);
 
+/* The walk is at an ISO: open it, for image->iso. */
+MUST_CHECK int image_open_iso(struct image_walk *walk);
+
 /*
- * From an ISO to the image file that the address names, or the only one.
+ * From an open ISO to the image file that the address names, or the only one.
  * -EINVAL, said: none, or several; -ENOENT, said.
  */
 MUST_CHECK int image_enter_iso(struct image_walk *walk);

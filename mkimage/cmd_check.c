@@ -110,19 +110,34 @@ check_found(struct check *check, const char *path,
 }
 
 static void
-check_iso(
-    struct check *check, struct image *top, const struct image_options *options)
+check_found_all(struct check *check, const char *path, struct iso *iso,
+    const struct image_options *options)
 {
-	scoped(freep) struct image_found *found = NULL;
-	int n;
+	scoped(freep) struct image_found *found =
+	    calloc(FOUND_MAX, sizeof(*found));
+	int n = found == NULL ? -ENOMEM : image_find(iso, found, FOUND_MAX);
 
-	add(check, "ISO", iso_check(top->iso));
-	found = calloc(FOUND_MAX, sizeof(*found));
-	n = found == NULL ? -ENOMEM : image_find(top->iso, found, FOUND_MAX);
 	if (n < 0)
 		add(check, "ISO", n);
 	for (int i = 0; i < n && i < FOUND_MAX; i++)
-		check_found(check, top->path, &found[i], options);
+		check_found(check, path, &found[i], options);
+}
+
+/* An ISO as a whole: its own structure, and every image in it. */
+static void
+check_iso(
+    struct check *check, struct image *top, const struct image_options *options)
+{
+	struct iso *iso = NULL;
+	int rc = iso_open(top->layer[0].dev, &iso);
+
+	if (rc < 0) {
+		add(check, "ISO", rc);
+		return;
+	}
+	add(check, "ISO", iso_check(iso));
+	check_found_all(check, top->path, iso, options);
+	iso_close(iso);
 }
 
 static void
@@ -132,7 +147,8 @@ check_base(struct check *check, const char *address)
 	scoped(image_closep) struct image *image = NULL;
 	int rc = image_open(address, &options, IMAGE_TOP_ONLY, &image);
 
-	if (rc == 0 && image->nlayers == 1 && image->iso != NULL) {
+	if (rc == 0 && image->nlayers == 1 &&
+	    image->layer[0].kind == IMAGE_ISO) {
 		check_iso(check, image, &options);
 		return;
 	}

@@ -20,6 +20,7 @@ struct info {
 	struct report report;
 	const char *address;
 	struct image *top;
+	struct iso *iso; /* of layer 0, or NULL; ours */
 	struct image_found *found;
 	int nfound;
 };
@@ -64,7 +65,7 @@ tell_other(struct info *info, enum image_kind kind, const char *title,
 	snprintf(text, sizeof(text), "%s%s%s, %s", title,
 	    *title != '\0' ? ": " : "", image_kind_name(kind),
 	    cmd_bytes(size, sizeof(size), dev->size));
-	report_layer(&info->report, image_kind_name(kind), text);
+	report_layer(&info->report, info_kind_token(kind), text);
 	report_number(&info->report, "bytes", NULL, dev->size);
 	if (advice != NULL)
 		report_text(&info->report, "advice", "advice", advice);
@@ -103,28 +104,36 @@ tell_last(struct info *info, const struct image_layer *last, const char *title)
 	}
 }
 
-/* The one image of an ISO that could be meant, or -1. */
+/*
+ * The one image of an ISO that an address without a path means, or -1: of the
+ * plain ones, and only where there are none, of the gzipped ones.
+ */
 static int
 only_candidate(const struct info *info)
 {
-	int one = -1, n = info->nfound < FOUND_MAX ? info->nfound : FOUND_MAX;
+	int plain = 0, gz = 0, last_plain = -1, last_gz = -1;
 
-	for (int i = 0; i < n; i++) {
-		if (image_kind_advice(info->found[i].kind) != NULL ||
-		    info->found[i].kind == IMAGE_UNKNOWN)
-			continue;
-		if (one >= 0)
-			return -1;
-		one = i;
+	for (int i = 0; i < info->nfound; i++) {
+		enum image_kind kind = info->found[i].kind;
+
+		if (kind == IMAGE_UZIP || kind == IMAGE_UFS) {
+			plain++;
+			last_plain = i;
+		} else if (kind == IMAGE_GZ) {
+			gz++;
+			last_gz = i;
+		}
 	}
-	return one;
+	if (plain > 0)
+		return plain == 1 ? last_plain : -1;
+	return gz == 1 ? last_gz : -1;
 }
 
 static int
 tell_image_in_iso(struct info *info, const struct image_found *found)
 {
 	struct image_layer layer = {.kind = found->kind};
-	int rc = iso_file_open(info->top->iso, &found->node, &layer.dev);
+	int rc = iso_file_open(info->iso, &found->node, &layer.dev);
 
 	if (rc < 0)
 		return rc;
@@ -133,14 +142,37 @@ tell_image_in_iso(struct info *info, const struct image_found *found)
 	return rc;
 }
 
+/* Whether a gzip file on the ISO holds an image; many do not. */
+static bool
+gz_holds_image(struct info *info, const struct image_found *found)
+{
+	scoped(blkdev_closep) struct blkdev *dev = NULL;
+	int kind;
+
+	if (iso_file_open(info->iso, &found->node, &dev) < 0)
+		return false;
+	kind = info_gz_holds(dev);
+	return kind == IMAGE_UFS || kind == IMAGE_UZIP;
+}
+
 static int
 find_images(struct info *info)
 {
+	int n, kept = 0;
+	int rc = iso_open(info->top->layer[0].dev, &info->iso);
+
+	if (rc < 0)
+		return rc;
 	info->found = calloc(FOUND_MAX, sizeof(*info->found));
 	if (info->found == NULL)
 		return -ENOMEM;
-	info->nfound = image_find(info->top->iso, info->found, FOUND_MAX);
-	return info->nfound < 0 ? info->nfound : 0;
+	n = image_find(info->iso, info->found, FOUND_MAX);
+	for (int i = 0; i < n && i < FOUND_MAX; i++)
+		if (info->found[i].kind != IMAGE_GZ ||
+		    gz_holds_image(info, &info->found[i]))
+			info->found[kept++] = info->found[i];
+	info->nfound = kept;
+	return n < 0 ? n : 0;
 }
 
 static int
@@ -150,12 +182,12 @@ tell_image(struct info *info)
 	unsigned i = 0;
 	int one, rc = 0;
 
-	if (top->iso != NULL) {
+	if (top->layer[0].kind == IMAGE_ISO) {
 		rc = find_images(info);
 		if (rc < 0)
 			return rc;
-		info_iso(&info->report, info->top, info->found,
-		    info->nfound < FOUND_MAX ? info->nfound : FOUND_MAX);
+		info_iso(&info->report, info->iso, info->top, info->found,
+		    info->nfound);
 		one = only_candidate(info);
 		if (top->nlayers == 1)
 			return one < 0
@@ -214,6 +246,7 @@ run(int argc, char **argv)
 	finished = report_finish(&info.report, false);
 	if (rc == 0)
 		rc = finished < 0 ? finished : cmd_flush_stdout();
+	iso_close(info.iso);
 	image_close(info.top);
 	free(info.found);
 	return cmd_exit(rc);

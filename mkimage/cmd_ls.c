@@ -3,9 +3,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "../imgfmt/fflags.h"
 #include "../imgfmt/log.h"
 #include "commands.h"
-#include "../imgfmt/fflags.h"
 #include "idmap.h"
 #include "outfile.h"
 #include "report.h"
@@ -140,7 +140,7 @@ put_attributes(struct report *r, const struct view_node *n)
 
 	mode_text(n->mode, mode);
 	report_number(r, "id", NULL, n->id);
-	report_text(r, "text", NULL, mode);
+	report_text(r, "mode_text", NULL, mode);
 	snprintf(mode, sizeof(mode), "%06o", n->mode);
 	report_text(r, "mode", NULL, mode);
 	report_number(r, "nlink", NULL, n->nlink);

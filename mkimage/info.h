@@ -5,8 +5,14 @@
 #include "report.h"
 #include "view.h"
 
+/* A kind's name for machines: "uzip", "zfs-pool" ... */
+const char *info_kind_token(enum image_kind kind);
+
+/* What the first bytes of a gzip file are: a kind, or -errno. */
+MUST_CHECK int info_gz_holds(struct blkdev *dev);
+
 /* The ISO's volume, its boot entries, and the images in its tree. */
-void info_iso(struct report *r, struct image *image,
+void info_iso(struct report *r, struct iso *iso, const struct image *image,
     const struct image_found *found, int nfound);
 
 /* A partition table and what is in each partition. */

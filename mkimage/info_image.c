@@ -9,6 +9,36 @@
 
 enum { PEEK = 256 << 10 };
 
+const char *
+info_kind_token(enum image_kind kind)
+{
+	static const char *const tokens[] = {
+	    [IMAGE_UNKNOWN] = "unknown",
+	    [IMAGE_ISO] = "iso",
+	    [IMAGE_UZIP] = "uzip",
+	    [IMAGE_UFS] = "ufs",
+	    [IMAGE_GZ] = "gz",
+	    [IMAGE_PARTITIONED] = "partitioned",
+	    [IMAGE_ZFS_POOL] = "zfs-pool",
+	    [IMAGE_ZFS_STREAM] = "zfs-stream",
+	    [IMAGE_CLOOP] = "cloop",
+	    [IMAGE_SQUASHFS] = "squashfs",
+	    [IMAGE_EXT] = "ext",
+	    [IMAGE_FAT] = "fat",
+	    [IMAGE_GELI] = "geli",
+	    [IMAGE_LUKS] = "luks",
+	    [IMAGE_XZ] = "xz",
+	    [IMAGE_ZSTD] = "zstd",
+	    [IMAGE_BZIP2] = "bzip2",
+	    [IMAGE_ZIP] = "zip",
+	    [IMAGE_QCOW] = "qcow",
+	    [IMAGE_VMDK] = "vmdk",
+	    [IMAGE_VDI] = "vdi",
+	};
+
+	return tokens[kind];
+}
+
 static void
 title_of(
     char *buf, size_t len, const char *title, const char *what, uint64_t bytes)
@@ -80,7 +110,7 @@ put_images(struct report *r, const struct image_found *found, int nfound)
 		    advice != NULL ? "; " : "", advice != NULL ? advice : "");
 		report_item(r, text);
 		report_text(r, "path", NULL, f->path);
-		report_text(r, "kind", NULL, image_kind_name(f->kind));
+		report_text(r, "kind", NULL, info_kind_token(f->kind));
 		report_number(r, "bytes", NULL, f->node.size);
 		report_number(r, "offset", NULL, f->node.off);
 		report_bool(r, "editable", NULL, advice == NULL);
@@ -98,11 +128,11 @@ hybrid_text(const struct iso_info *i)
 }
 
 void
-info_iso(struct report *r, struct image *image, const struct image_found *found,
-    int nfound)
+info_iso(struct report *r, struct iso *iso, const struct image *image,
+    const struct image_found *found, int nfound)
 {
-	const struct iso_info *i = iso_info(image->iso);
-	struct view v = {.iso = image->iso};
+	const struct iso_info *i = iso_info(iso);
+	struct view v = {.iso = iso};
 	char text[1200];
 
 	title_of(text, sizeof(text), image->path, "ISO 9660 image",
@@ -232,23 +262,31 @@ info_uzip(struct report *r, struct blkdev *container, const char *title,
 }
 
 int
-info_gz(struct report *r, struct blkdev *dev, const char *title)
+info_gz_holds(struct blkdev *dev)
 {
 	scoped(freep) void *head = malloc(PEEK);
 	scoped(blkdev_closep) struct blkdev *mem = NULL;
-	char text[1200];
 	int64_t n = head == NULL ? -ENOMEM : gz_peek(dev, head, PEEK);
 	int rc = n < 0 ? (int)n : blkdev_mem_open((uint64_t)n, &mem);
+
+	if (rc == 0)
+		rc = blkdev_write(mem, 0, head, (size_t)n);
+	return rc < 0 ? rc : image_identify(mem);
+}
+
+int
+info_gz(struct report *r, struct blkdev *dev, const char *title)
+{
+	char text[1200];
+	int kind;
 
 	title_of(text, sizeof(text), title, "gzip file", dev->size);
 	report_layer(r, "gz", text);
 	report_bytes(r, "bytes", NULL, dev->size);
-	if (rc == 0)
-		rc = blkdev_write(mem, 0, head, (size_t)n);
-	if (rc == 0)
-		rc = image_identify(mem);
-	if (rc < 0)
-		return rc;
-	report_text(r, "content", "holds", image_kind_name(rc));
+	kind = info_gz_holds(dev);
+	if (kind < 0)
+		return kind;
+	report_text(r, "content", NULL, info_kind_token(kind));
+	report_text(r, NULL, "holds", image_kind_name(kind));
 	return 0;
 }

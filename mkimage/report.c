@@ -148,7 +148,7 @@ report_bytes(struct report *r, const char *key, const char *label, uint64_t n)
 		whole /= 1024;
 		unit++;
 	}
-	if (unit > 0)
+	if (unit > 0 && whole < 10000)
 		snprintf(text, sizeof(text), "%llu %s",
 		    (unsigned long long)whole, units[unit]);
 	else

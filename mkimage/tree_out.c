@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../imgfmt/log.h"
 #include "../imgfmt/fflags.h"
+#include "../imgfmt/log.h"
 #include "idmap.h"
 #include "outfile.h"
 

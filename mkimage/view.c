@@ -34,17 +34,19 @@ view_session(const char *address, const char *dir, struct session **out)
 static int
 open_iso(const char *address, struct view *v)
 {
+	const struct image_layer *last;
 	int rc = image_open(
 	    address, &(struct image_options){0}, IMAGE_TOP_ONLY, &v->image);
 
 	if (rc < 0)
 		return rc;
-	if (v->image->iso == NULL) {
-		log_error("'%s' is not an ISO", address);
+	last = &v->image->layer[v->image->nlayers - 1];
+	if (last->kind != IMAGE_ISO) {
+		log_error("'%s' is %s, not an ISO", address,
+		    image_kind_name(last->kind));
 		return -EINVAL;
 	}
-	v->iso = v->image->iso;
-	return 0;
+	return iso_open(last->dev, &v->iso);
 }
 
 int
@@ -55,9 +57,12 @@ view_open(
 
 	*v = (struct view){0};
 	if (options->iso)
-		return open_iso(address, v);
-	rc = view_session(address, options->session, &v->session);
-	if (rc == 0)
+		rc = open_iso(address, v);
+	else
+		rc = view_session(address, options->session, &v->session);
+	if (rc < 0)
+		view_close(v);
+	else if (v->session != NULL)
 		v->fs = v->session->fs;
 	return rc;
 }
@@ -66,6 +71,7 @@ void
 view_close(struct view *v)
 {
 	session_close(v->session);
+	iso_close(v->iso);
 	image_close(v->image);
 	*v = (struct view){0};
 }

@@ -5,6 +5,7 @@
 #include "../imgfmt/log.h"
 #include "../imgfmt/uzip.h"
 #include "commands.h"
+#include "info.h"
 #include "outfile.h"
 #include "progress.h"
 #include "view.h"
@@ -14,7 +15,8 @@ enum { FOUND_MAX = 64 };
 struct check {
 	struct pool *pool;
 	long faults;
-	int rc; /* the first error that kept us from judging */
+	unsigned said; /* error lines before the layer under way */
+	int rc;        /* the first error that kept us from judging */
 };
 
 static const char usage[] =
@@ -39,12 +41,13 @@ add(struct check *check, const char *what, int rc)
 			check->rc = rc;
 		if (rc == -EINTR)
 			log_error("interrupted");
-		else
+		else if (cmd_errors_said() == check->said)
 			log_error(
 			    "cannot check the %s: %s", what, strerror(-rc));
 	} else {
 		log_debug("%s: no fault", what);
 	}
+	check->said = cmd_errors_said();
 }
 
 static void
@@ -81,6 +84,20 @@ check_image(struct check *check, struct image *image)
 	if (image->uzip != NULL)
 		check_uzip(check, image->uzip);
 	check_ufs(check, image->dev);
+}
+
+/* Whether a gzip file on the ISO holds nothing to judge, as most do. */
+static bool
+is_other_gz(struct iso *iso, const struct image_found *found)
+{
+	scoped(blkdev_closep) struct blkdev *dev = NULL;
+	int kind;
+
+	if (found->kind != IMAGE_GZ ||
+	    iso_file_open(iso, &found->node, &dev) < 0)
+		return false;
+	kind = info_gz_holds(dev);
+	return kind >= 0 && kind != IMAGE_UFS && kind != IMAGE_UZIP;
 }
 
 /* One image of an ISO that may hold several. */
@@ -120,7 +137,8 @@ check_found_all(struct check *check, const char *path, struct iso *iso,
 	if (n < 0)
 		add(check, "ISO", n);
 	for (int i = 0; i < n && i < FOUND_MAX; i++)
-		check_found(check, path, &found[i], options);
+		if (!is_other_gz(iso, &found[i]))
+			check_found(check, path, &found[i], options);
 }
 
 /* An ISO as a whole: its own structure, and every image in it. */

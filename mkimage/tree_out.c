@@ -164,13 +164,13 @@ tree_out_tar(int fd, const char *name, struct tree_out **out)
 	if (archive_write_set_format_pax_restricted(t->archive) < 0 ||
 	    set_filter(t->archive, name) < ARCHIVE_WARN ||
 	    archive_write_set_bytes_in_last_block(t->archive, 1) < 0 ||
+	    archive_write_set_options(t->archive, "!gzip:timestamp") <
+		ARCHIVE_WARN ||
 	    archive_write_open_fd(t->archive, fd) < 0) {
 		rc = said(t, name);
 		tree_out_free(t);
 		return rc;
 	}
-	(void)archive_write_set_filter_option(
-	    t->archive, "gzip", "timestamp", NULL);
 	*out = t;
 	return 0;
 }
@@ -372,13 +372,22 @@ write_contents(struct job *job)
 
 /* -- one node ------------------------------------------------------------- */
 
+/* Whether a device number of FreeBSD's exists on every host, as Linux's. */
+static bool
+is_portable_device(const struct view_node *node)
+{
+	return node->rdev_major < 1 << 12 && node->rdev_minor < 1 << 20;
+}
+
 /* Whether node can be made at all; counted when not. */
 static bool
 can_make(struct tree_out *t, const struct view_node *node)
 {
 	bool device = S_ISCHR(node->mode) || S_ISBLK(node->mode);
 
-	if ((device && t->to_disk && !t->is_root) || S_ISSOCK(node->mode)) {
+	if (S_ISSOCK(node->mode) ||
+	    (device && t->to_disk &&
+		(!t->is_root || !is_portable_device(node)))) {
 		t->counts.devices++;
 		return false;
 	}

@@ -5,6 +5,15 @@
 #include "commands.h"
 
 static const struct command *const commands[] = {
+    &cmd_info,
+    &cmd_ls,
+    &cmd_cat,
+    &cmd_extract,
+    &cmd_mount,
+    &cmd_umount,
+    &cmd_status,
+    &cmd_commit,
+    &cmd_discard,
     &cmd_uzip,
     &cmd_unuzip,
     NULL,

@@ -172,6 +172,11 @@ OBJS = $(SRCS:.c=.o)
 TESTLIB = \
 	tests/unit/blkdev_fault.c \
 	tests/unit/overlay_mem.c \
+	tests/unit/ufs_model.c \
+	tests/unit/ufs_model_compare.c \
+	tests/unit/ufs_model_data.c \
+	tests/unit/ufs_model_names.c \
+	tests/unit/ufs_scratch.c \
 
 UNIT = \
 	tests/unit/test_blkdev \
@@ -194,13 +199,16 @@ UNIT = \
 	tests/unit/test_ufs_check \
 	tests/unit/test_ufs_check_tree \
 	tests/unit/test_ufs_dinode \
+	tests/unit/test_ufs_dir \
 	tests/unit/test_ufs_fixtures \
+	tests/unit/test_ufs_flush \
 	tests/unit/test_ufs_format \
 	tests/unit/test_ufs_grow \
 	tests/unit/test_ufs_mkfs \
-	tests/unit/test_ufs_dir \
 	tests/unit/test_ufs_node \
+	tests/unit/test_ufs_random \
 	tests/unit/test_ufs_read \
+	tests/unit/test_ufs_write \
 	tests/unit/test_ufs_xattr \
 	tests/unit/test_uzip \
 	tests/unit/test_uzip_check \

@@ -37,6 +37,7 @@ IMGFMT = \
 	imgfmt/iso_area.c \
 	imgfmt/iso_boot.c \
 	imgfmt/iso_bootfix.c \
+	imgfmt/iso_check.c \
 	imgfmt/iso_patch.c \
 	imgfmt/iso_plan.c \
 	imgfmt/iso_read.c \

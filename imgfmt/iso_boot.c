@@ -88,6 +88,7 @@ iso_boot_read(struct iso *iso)
 			 " does not begin like one: no boot entries",
 		    iso->catalog);
 		iso->bootrec_at = 0;
+		iso->catalog_bad = true;
 		return 0;
 	}
 	add_boot(

@@ -32,6 +32,7 @@ struct iso {
 	const struct iso_tree *main;
 	uint64_t bootrec_at, catalog;    /* 0: no El Torito */
 	uint64_t boot_at[ISO_BOOTS_MAX]; /* of the entries in info.boot */
+	bool catalog_bad;                /* has no right validation entry */
 	bool boot_more;                  /* entries than fit */
 	unsigned npartdescs;
 	uint64_t partdesc_at[4]; /* volume partition descriptors */
@@ -135,8 +136,6 @@ MUST_CHECK int iso_tree_read(struct blkdev *dev, uint64_t at, uint64_t base,
 /* A directory that a walk comes to. */
 struct iso_walk_dir {
 	uint64_t off, len;
-	uint64_t parent; /* offset of the directory above */
-	unsigned depth;
 };
 
 /* What a walk calls; each may be NULL, a negative answer stops it. */

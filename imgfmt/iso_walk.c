@@ -52,8 +52,7 @@ grow(struct walk *walk)
 
 /* Queue a directory, unless it has been. */
 static int
-queue(struct walk *walk, uint64_t off, uint64_t len,
-    const struct iso_walk_dir *above)
+queue(struct walk *walk, uint64_t off, uint64_t len)
 {
 	size_t slot;
 	int rc;
@@ -74,16 +73,13 @@ queue(struct walk *walk, uint64_t off, uint64_t len,
 	}
 	walk->dir_budget -= len;
 	walk->seen[slot] = off + 1;
-	walk->dirs[walk->n++] =
-	    (struct iso_walk_dir){off, len, above != NULL ? above->off : off,
-		above != NULL ? above->depth + 1 : 0};
+	walk->dirs[walk->n++] = (struct iso_walk_dir){off, len};
 	return 0;
 }
 
 /* Queue the directory that a CL entry points at. */
 static int
-queue_child(struct walk *walk, const struct iso_entry *entry,
-    const struct iso_walk_dir *above)
+queue_child(struct walk *walk, const struct iso_entry *entry)
 {
 	struct iso_susp_link_disk cl;
 	struct iso_dir dir;
@@ -100,7 +96,7 @@ queue_child(struct walk *walk, const struct iso_entry *entry,
 		    entry->at);
 		return -ECORRUPT;
 	}
-	return rc < 0 ? rc : queue(walk, off, dot.len, above);
+	return rc < 0 ? rc : queue(walk, off, dot.len);
 }
 
 static int
@@ -122,8 +118,7 @@ spend_area(struct walk *walk, const struct iso_entry *entry)
 }
 
 static int
-visit_entries(struct walk *walk, const struct iso_walk_dir *above,
-    const struct iso_record *rec)
+visit_entries(struct walk *walk, const struct iso_record *rec)
 {
 	const struct iso_walker *w = walk->walker;
 	struct iso_susp susp;
@@ -136,7 +131,7 @@ visit_entries(struct walk *walk, const struct iso_walk_dir *above,
 		if (iso_entry_is(&entry, "CE", 28))
 			rc = spend_area(walk, &entry);
 		else if (iso_entry_is(&entry, "CL", 12))
-			rc = queue_child(walk, &entry, above);
+			rc = queue_child(walk, &entry);
 		if (rc == 0 && w->entry != NULL)
 			rc = w->entry(w->arg, walk->tree, &entry);
 		if (rc < 0)
@@ -146,19 +141,19 @@ visit_entries(struct walk *walk, const struct iso_walk_dir *above,
 }
 
 static int
-visit_record(struct walk *walk, const struct iso_walk_dir *above,
+visit_record(struct walk *walk, const struct iso_walk_dir *dir,
     const struct iso_record *rec)
 {
 	const struct iso_walker *w = walk->walker;
 	int rc = 0;
 
 	if (w->record != NULL)
-		rc = w->record(w->arg, walk->tree, above, rec);
+		rc = w->record(w->arg, walk->tree, dir, rec);
 	if (rc == 0 && walk->tree->susp)
-		rc = visit_entries(walk, above, rec);
+		rc = visit_entries(walk, rec);
 	if (rc == 0 && rec->flags & ISO_FLAG_DIRECTORY &&
 	    !iso_record_is_dot(rec) && !iso_record_is_dotdot(rec))
-		rc = queue(walk, rec->off, rec->len, above);
+		rc = queue(walk, rec->off, rec->len);
 	return rc;
 }
 
@@ -189,7 +184,7 @@ iso_walk(const struct iso *iso, const struct iso_tree *tree,
 	    .walker = walker,
 	    .dir_budget = iso->dev->size,
 	    .ce_budget = iso->dev->size};
-	int rc = queue(&walk, tree->root_off, tree->root_len, NULL);
+	int rc = queue(&walk, tree->root_off, tree->root_len);
 
 	while (rc == 0 && walk.next < walk.n) {
 		struct iso_walk_dir here = walk.dirs[walk.next++];

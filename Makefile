@@ -188,7 +188,9 @@ UNIT = \
 	tests/unit/test_image \
 	tests/unit/test_iso \
 	tests/unit/test_iso_bad \
+	tests/unit/test_iso_check \
 	tests/unit/test_iso_patch \
+	tests/unit/test_iso_plan \
 	tests/unit/test_outfile \
 	tests/unit/test_overlay \
 	tests/unit/test_overlay_crash \

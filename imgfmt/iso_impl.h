@@ -70,7 +70,10 @@ MUST_CHECK int iso_dir_open(struct iso_dir *dir, const struct iso *iso,
 /* 1: *out, valid until the next call; 0: end; -ECORRUPT, said. */
 MUST_CHECK int iso_dir_next(struct iso_dir *dir, struct iso_record *out);
 
-/* The record at byte at of the device, by an iterator made for it alone. */
+/*
+ * The record at byte at of the device, by an iterator made for it alone.
+ * -EINVAL, unsaid: there is none.  -ECORRUPT, said.
+ */
 MUST_CHECK int iso_record_at(struct iso_dir *dir, const struct iso *iso,
     const struct iso_tree *tree, uint64_t at, struct iso_record *out);
 

@@ -121,7 +121,9 @@ iso_record_at(struct iso_dir *dir, const struct iso *iso,
 		return rc;
 	dir->pos = at - sector;
 	rc = iso_dir_next(dir, out);
-	return rc != 1 || out->at != at ? rc < 0 ? rc : -ECORRUPT : 0;
+	if (rc == 1 && out->at != at)
+		rc = 0; /* zeroes, and a record behind them */
+	return rc == 1 ? 0 : rc == 0 ? -EINVAL : rc;
 }
 
 bool

@@ -304,11 +304,13 @@ follow_child(const struct iso *iso, const struct iso_tree *tree, uint64_t child,
 	struct iso_record rec;
 	int rc = iso_record_at(&dir, iso, tree, child, &rec);
 
+	if (rc < 0 && rc != -EINVAL)
+		return rc;
 	if (rc < 0 || !iso_record_is_dot(&rec)) {
 		log_error("the relocated directory '%s' at byte %" PRIu64
 			  " does not begin like one",
 		    node->name, child);
-		return rc < 0 && rc != -EINVAL ? rc : -ECORRUPT;
+		return -ECORRUPT;
 	}
 	rr.name_len = strlen(node->name);
 	node->off = child;

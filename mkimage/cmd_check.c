@@ -77,11 +77,48 @@ check_ufs(struct check *check, struct blkdev *dev)
 	add(check, "file system", ufs_check(dev, NULL, 0, inodes_done, NULL));
 }
 
-/* The layers of an open image, the ISO aside. */
-static void
-check_image(struct check *check, struct image *image)
+/*
+ * The uzip that address leads to, opened even if its index is faulty, so that
+ * all its faults are told.  Whether there is one.
+ */
+static bool
+check_container(struct check *check, const struct image *top)
 {
-	if (image->uzip != NULL)
+	const struct image_layer *last = &top->layer[top->nlayers - 1];
+	scoped(blkdev_closep) struct blkdev *dev = NULL;
+	struct blkdev *container;
+	int rc;
+
+	if (last->kind != IMAGE_UZIP)
+		return false;
+	container = blkdev_ref(last->dev);
+	rc = uzip_open_damaged(container, 0, check->pool, &dev);
+	if (rc == 0) {
+		check_uzip(check, dev);
+	} else {
+		blkdev_close(container);
+		add(check, "uzip", rc);
+	}
+	return true;
+}
+
+/* The layers below the ISO; top is opened at the address's own layer. */
+static void
+check_image(struct check *check, const char *address, const struct image *top,
+    const struct image_options *options)
+{
+	scoped(image_closep) struct image *image = NULL;
+	bool judged = check_container(check, top);
+	int rc;
+
+	if (check->rc < 0)
+		return;
+	rc = image_open(address, options, 0, &image);
+	if (rc < 0) {
+		add(check, "image", rc);
+		return;
+	}
+	if (image->uzip != NULL && !judged)
 		check_uzip(check, image->uzip);
 	check_ufs(check, image->dev);
 }
@@ -119,9 +156,9 @@ check_found(struct check *check, const char *path,
 		    image_kind_name(found->kind));
 		return;
 	}
-	rc = image_open(address, options, 0, &image);
+	rc = image_open(address, options, IMAGE_TOP_ONLY, &image);
 	if (rc == 0)
-		check_image(check, image);
+		check_image(check, address, image, options);
 	else
 		add(check, "image", rc);
 }
@@ -170,17 +207,13 @@ check_base(struct check *check, const char *address)
 		check_iso(check, image, &options);
 		return;
 	}
-	image_close(image);
-	image = NULL;
-	if (rc == 0)
-		rc = image_open(address, &options, 0, &image);
 	if (rc < 0) {
 		add(check, "image", rc);
 		return;
 	}
 	if (image->iso != NULL)
 		add(check, "ISO", iso_check(image->iso));
-	check_image(check, image);
+	check_image(check, address, image, &options);
 }
 
 static void

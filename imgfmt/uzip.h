@@ -66,8 +66,9 @@ MUST_CHECK int uzip_open(struct blkdev *lower, uint64_t cache_max,
     struct pool *pool, struct blkdev **out);
 
 /*
- * As uzip_open, for judging and rescuing: faults of the index are said but do
- * not refuse the image; reading the clusters they concern fails.
+ * As uzip_open, for judging and rescuing: faults of the index do not refuse
+ * the image and are left to uzip_check to tell; reading the clusters they
+ * concern fails.
  */
 MUST_CHECK int uzip_open_damaged(struct blkdev *lower, uint64_t cache_max,
     struct pool *pool, struct blkdev **out);

@@ -241,9 +241,13 @@ note_fault(void *arg, uint32_t cluster, uint64_t off, const char *what)
 	}
 }
 
-/* Go over to the table.  Called with the lock held, or alone. */
+/*
+ * Go over to the table.  Called with the lock held, or alone.  Faults are
+ * said, unless whoever opened the image asked to be spared; tolerate: they
+ * are no error.
+ */
 static int
-use_table(struct uzip_index *x, bool damaged)
+use_table(struct uzip_index *x, bool tolerate)
 {
 	struct uzip_table *t;
 	struct first_fault f = {0};
@@ -251,15 +255,13 @@ use_table(struct uzip_index *x, bool damaged)
 
 	if (rc < 0)
 		return rc;
-	if (f.count > 0) {
-		(damaged ? log_warn : log_error)(
-		    "uzip index at byte %llu: cluster %u %s%s",
+	if (f.count > 0 && !x->damaged)
+		log_error("uzip index at byte %llu: cluster %u %s%s",
 		    (unsigned long long)f.off, f.cluster, f.what,
 		    f.count > 1 ? ", and more faults" : "");
-		if (!damaged) {
-			table_free(t);
-			return -ECORRUPT;
-		}
+	if (f.count > 0 && !tolerate) {
+		table_free(t);
+		return -ECORRUPT;
 	}
 	__atomic_store_n(&x->table, t, __ATOMIC_RELEASE);
 	return 0;
@@ -299,16 +301,18 @@ find_end(struct uzip_index *x, char version)
 	x->end = x->dev->size;
 	if (rc < 0 || version < UZIP_TRUSTED_END || x->stored_end == 0)
 		return rc;
-	if (x->stored_end > x->dev->size) {
-		log_error("uzip index at byte %llu: the data end at byte %llu, "
-			  "but the container at %llu",
-		    (unsigned long long)uzip_entry_at(x->n),
-		    (unsigned long long)x->stored_end,
-		    (unsigned long long)x->dev->size);
-		return -ECORRUPT;
+	if (x->stored_end <= x->dev->size) {
+		x->end = x->stored_end;
+		return 0;
 	}
-	x->end = x->stored_end;
-	return 0;
+	if (x->damaged)
+		return 0;
+	log_error("uzip index at byte %llu: the data end at byte %llu, but "
+		  "the container at %llu",
+	    (unsigned long long)uzip_entry_at(x->n),
+	    (unsigned long long)x->stored_end,
+	    (unsigned long long)x->dev->size);
+	return -ECORRUPT;
 }
 
 int
@@ -319,6 +323,7 @@ uzip_index_open(struct uzip_index *x, struct blkdev *dev,
 
 	*x = (struct uzip_index){
 	    .dev = dev,
+	    .damaged = damaged,
 	    .n = info->nclusters,
 	    .most = uzip_most_read(info->codec, info->cluster),
 	    .start = uzip_data_start(info->nclusters),
@@ -328,8 +333,6 @@ uzip_index_open(struct uzip_index *x, struct blkdev *dev,
 		return -ENOMEM;
 	pthread_mutex_init(&x->lock, NULL);
 	rc = find_end(x, info->version);
-	if (rc == -ECORRUPT && damaged)
-		rc = 0;
 	if (rc == 0 && uzip_letter_dedups(info->letter))
 		rc = use_table(x, damaged);
 	else if (rc == 0 && !damaged)

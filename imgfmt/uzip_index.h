@@ -19,6 +19,7 @@ struct uzip_table;
 
 struct uzip_index {
 	struct blkdev *dev; /* the container, borrowed */
+	bool damaged;       /* opened to be judged */
 	uint32_t n;
 	uint32_t most;        /* bytes, longest span accepted */
 	uint64_t start;       /* first offset data may have */
@@ -34,9 +35,9 @@ typedef void uzip_index_fault(
     void *arg, uint32_t cluster, uint64_t off, const char *what);
 
 /*
- * Prepare the index of dev.  damaged: faults found now are no error, the
- * clusters they concern are when asked for.  -ECORRUPT, said; -ENOTSUP: more
- * clusters than this can hold, said.
+ * Prepare the index of dev.  damaged: faults found now are no error and
+ * not said, the clusters they concern are when asked for.  -ECORRUPT, said;
+ * -ENOTSUP: more clusters than this can hold, said.
  */
 MUST_CHECK int uzip_index_open(struct uzip_index *x, struct blkdev *dev,
     const struct uzip_info *info, bool damaged);

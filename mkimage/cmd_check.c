@@ -108,12 +108,15 @@ check_image(struct check *check, const char *address, const struct image *top,
     const struct image_options *options)
 {
 	scoped(image_closep) struct image *image = NULL;
+	long before = check->faults;
 	bool judged = check_container(check, top);
 	int rc;
 
 	if (check->rc < 0)
 		return;
 	rc = image_open(address, options, 0, &image);
+	if (rc == -ECORRUPT && check->faults > before)
+		return; /* a fault told already hides the file system */
 	if (rc < 0) {
 		add(check, "image", rc);
 		return;

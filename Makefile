@@ -63,6 +63,7 @@ IMGFMT = \
 	imgfmt/ufs_check_group.c \
 	imgfmt/ufs_check_inode.c \
 	imgfmt/ufs_check_names.c \
+	imgfmt/ufs_check_path.c \
 	imgfmt/ufs_check_super.c \
 	imgfmt/ufs_check_walk.c \
 	imgfmt/ufs_dir.c \

@@ -10,21 +10,42 @@
 #include "log.h"
 #include "ufs_check_impl.h"
 
-/* Faults told one by one; more than this helps nobody. */
-enum { FAULTS_TOLD = 100 };
-
 void
 ufs_fsck_fault(struct ufs_fsck *f, const char *format, ...)
 {
 	char line[512];
 	va_list ap;
 
-	if (f->nfaults++ >= FAULTS_TOLD)
+	if (f->nfaults++ >= UFS_FSCK_TOLD)
 		return;
 	va_start(ap, format);
 	vsnprintf(line, sizeof(line), format, ap);
 	va_end(ap);
 	log_error("%s", line);
+}
+
+static void
+remember(struct ufs_fsck *f, uint64_t ino)
+{
+	if (f->inodes[ino].faulty || f->inodes[ino].type == 0 ||
+	    f->nfaulty == UFS_FSCK_TOLD)
+		return;
+	f->inodes[ino].faulty = true;
+	f->faulty[f->nfaulty++].ino = ino;
+}
+
+void
+ufs_fsck_inode_fault(struct ufs_fsck *f, uint64_t ino, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	remember(f, ino);
+	ufs_fsck_fault(f, "%sinode %" PRIu64 ": %s",
+	    f->inodes[ino].type == UFS_DT_DIR ? "directory " : "", ino, text);
 }
 
 int
@@ -197,8 +218,9 @@ ufs_check(struct blkdev *dev, const uint64_t *orphans, size_t norphans,
 	f->progress = progress;
 	f->arg = arg;
 	r = run(f, orphans, norphans);
-	if (f->nfaults > FAULTS_TOLD)
-		log_error("%" PRIu64 " more faults", f->nfaults - FAULTS_TOLD);
+	if (f->nfaults > UFS_FSCK_TOLD)
+		log_error(
+		    "%" PRIu64 " more faults", f->nfaults - UFS_FSCK_TOLD);
 	if (r >= 0)
 		r = f->nfaults < INT_MAX ? (int)f->nfaults : INT_MAX;
 	release(f);

@@ -18,6 +18,8 @@
 #ifndef UFS_CHECK_IMPL_H
 #define UFS_CHECK_IMPL_H
 
+#include <string.h>
+
 #include "ufs.h"
 #include "ufs_format.h"
 
@@ -27,14 +29,18 @@ enum {
 	UFS_DT_DIR = 4,
 	UFS_DT_WHT = 14,
 	UFS_DT_BAD = 15, /* allocated, but of no known type */
+
+	/* Faults told one by one; more than this helps nobody. */
+	UFS_FSCK_TOLD = 100,
 };
 
 /* What is known of an inode. */
 struct ufs_fsck_inode {
-	uint32_t found; /* names and "." and ".." that lead to it */
-	uint16_t nlink; /* as it says */
-	uint8_t type;   /* DT_*, 0: free */
-	bool orphan;    /* may have no name */
+	uint32_t found;  /* names and "." and ".." that lead to it */
+	uint16_t nlink;  /* as it says */
+	uint8_t type;    /* DT_*, 0: free */
+	bool orphan : 1; /* may have no name */
+	bool faulty : 1; /* something was told of it */
 };
 
 /* What is known of a directory; the array is sorted by ino. */
@@ -51,6 +57,11 @@ struct ufs_fsck {
 	struct ufs_super sb;
 	uint8_t sbraw[UFS_SBLOCK_SIZE];
 	uint64_t nfaults;
+	/* The first inodes at fault, and a directory that names them, or 0. */
+	struct {
+		uint64_t ino, dir;
+	} faulty[UFS_FSCK_TOLD];
+	size_t nfaulty;
 	uint8_t *used;                 /* bit per fragment */
 	struct ufs_fsck_inode *inodes; /* ufs_ninodes(&sb) of them */
 	struct ufs_fsck_dir *dirs;
@@ -67,6 +78,10 @@ struct ufs_fsck {
 __attribute__((format(printf, 2, 3))) void ufs_fsck_fault(
     struct ufs_fsck *f, const char *format, ...);
 
+/* The same for inode ino, which is put in front, and remembered. */
+__attribute__((format(printf, 3, 4))) void ufs_fsck_inode_fault(
+    struct ufs_fsck *f, uint64_t ino, const char *format, ...);
+
 /* Report progress; negative: the caller wants to stop. */
 MUST_CHECK int ufs_fsck_tell(struct ufs_fsck *f, uint64_t done);
 
@@ -80,6 +95,9 @@ MUST_CHECK int ufs_fsck_inodes(struct ufs_fsck *f);
 
 /* Phases 2 to 4 (ufs_check_names.c). */
 MUST_CHECK int ufs_fsck_names(struct ufs_fsck *f);
+
+/* Say where the inodes at fault are (ufs_check_path.c). */
+MUST_CHECK int ufs_fsck_tell_paths(struct ufs_fsck *f);
 
 /* Phase 5 (ufs_check_group.c). */
 MUST_CHECK int ufs_fsck_groups(struct ufs_fsck *f);
@@ -109,9 +127,24 @@ bool ufs_fsck_has_blocks(
     const struct ufs_super *sb, const struct ufs_dinode *d);
 MUST_CHECK int ufs_fsck_walk(struct ufs_fsck_walk *w);
 
+/* For walks after the first one, which has judged all that is there. */
+int ufs_fsck_enter_any(struct ufs_fsck_walk *w, uint64_t fsb);
+void ufs_fsck_pass_beyond(struct ufs_fsck_walk *w, uint64_t fsb);
+
+/* Read and decode inode ino. */
+MUST_CHECK int ufs_fsck_read_inode(
+    struct ufs_fsck *f, uint64_t ino, struct ufs_dinode *out);
+
 /* Whether nfrags at fsb may belong to a file (fsck's chkrange). */
 bool ufs_fsck_range_ok(
     const struct ufs_super *sb, uint64_t fsb, uint32_t nfrags);
+
+/* Whether a name is "." or "..". */
+static inline bool
+ufs_fsck_is_dots(const char *name, uint8_t len)
+{
+	return len > 0 && len <= 2 && memcmp(name, "..", len) == 0;
+}
 
 /* The directory record of ino, or NULL. */
 struct ufs_fsck_dir *ufs_fsck_dir_of(const struct ufs_fsck *f, uint64_t ino);

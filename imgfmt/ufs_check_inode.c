@@ -13,7 +13,7 @@ enum {
 	DOUBTS_MOST = 10,         /* bad blocks after which a file is left */
 	/* Pointers in snapshot files that are no addresses. */
 	SNAP_NOCOPY = 1,
-	SNAP_FREE = 2,
+	SNAP_OWN = 2,
 };
 
 /* What a file turns out to hold. */
@@ -45,10 +45,10 @@ claim(struct ufs_fsck *f, uint64_t ino, uint64_t fsb, uint32_t nfrags)
 	size_t i;
 
 	if (!ufs_fsck_range_ok(&f->sb, fsb, nfrags)) {
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64 ": %" PRIu32 " fragments at %" PRIu64
+		ufs_fsck_inode_fault(f, ino,
+		    "%" PRIu32 " fragments at %" PRIu64
 		    " are no place for data",
-		    ino, nfrags, fsb);
+		    nfrags, fsb);
 		return false;
 	}
 	i = bits_find(f->used, fsb, fsb + nfrags, true);
@@ -57,14 +57,11 @@ claim(struct ufs_fsck *f, uint64_t ino, uint64_t fsb, uint32_t nfrags)
 		return true;
 	if (i >= f->sb.csaddr &&
 	    (i - f->sb.csaddr) << f->sb.fshift < f->sb.cssize)
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64
-		    ": fragment %zu belongs to the summary area",
-		    ino, i);
+		ufs_fsck_inode_fault(
+		    f, ino, "fragment %zu belongs to the summary area", i);
 	else
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64 ": fragment %zu has another owner", ino,
-		    i);
+		ufs_fsck_inode_fault(
+		    f, ino, "fragment %zu has another owner", i);
 	return false;
 }
 
@@ -84,8 +81,7 @@ hold_data(struct ufs_fsck_walk *w, uint64_t lbn, uint64_t fsb, uint32_t bytes)
 	h->end = lbn + 1;
 	h->leaves++;
 	if ((w->d->flags & UFS_FLAG_SNAPSHOT) != 0 &&
-	    (fsb == SNAP_NOCOPY || fsb == SNAP_FREE ||
-		fsb == lbn << sb->fragshift))
+	    (fsb == SNAP_NOCOPY || fsb == SNAP_OWN))
 		return 0;
 	h->frags += nfrags;
 	return claim(w->f, w->ino, fsb, nfrags) ? 0 : doubt(h);
@@ -106,10 +102,10 @@ hold_beyond(struct ufs_fsck_walk *w, uint64_t fsb)
 	struct holding *h = w->arg;
 
 	h->doubts++;
-	ufs_fsck_fault(w->f,
-	    "inode %" PRIu64 ": indirect block at fragment %" PRIu64
+	ufs_fsck_inode_fault(w->f, w->ino,
+	    "indirect block at fragment %" PRIu64
 	    " has entries beyond the end of the file",
-	    w->ino, fsb);
+	    fsb);
 }
 
 static bool
@@ -132,16 +128,16 @@ judge_unneeded(struct ufs_fsck *f, uint64_t ino, const struct ufs_dinode *d)
 
 	for (unsigned i = 0; i < UFS_NDIRECT; i++)
 		if (i >= nblocks && d->db[i] != 0)
-			ufs_fsck_fault(f,
-			    "inode %" PRIu64 ": direct pointer %u (%" PRIu64
+			ufs_fsck_inode_fault(f, ino,
+			    "direct pointer %u (%" PRIu64
 			    ") lies beyond the end of the file",
-			    ino, i, d->db[i]);
+			    i, d->db[i]);
 	for (unsigned i = 0; i < UFS_NINDIRECT; i++) {
 		if (lbn >= nblocks && d->ib[i] != 0)
-			ufs_fsck_fault(f,
-			    "inode %" PRIu64 ": indirect pointer %u (%" PRIu64
+			ufs_fsck_inode_fault(f, ino,
+			    "indirect pointer %u (%" PRIu64
 			    ") lies beyond the end of the file",
-			    ino, i, d->ib[i]);
+			    i, d->ib[i]);
 		span *= sb->nindir;
 		lbn += span;
 	}
@@ -159,18 +155,15 @@ judge_inline(struct ufs_fsck *f, uint64_t ino, const struct ufs_dinode *d)
 	if (type == 0120000)
 		from = (d->size + width - 1) / width * width;
 	else if (d->size != 0)
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64 ": special file with size %" PRIu64, ino,
-		    d->size);
+		ufs_fsck_inode_fault(
+		    f, ino, "special file with size %" PRIu64, d->size);
 	if (type == 0020000 || type == 0060000) {
 		from = width;
 		if (d->db[0] == (width == 8 ? UINT64_MAX : UINT32_MAX))
-			ufs_fsck_fault(f,
-			    "inode %" PRIu64 ": device without a number", ino);
+			ufs_fsck_inode_fault(f, ino, "device without a number");
 	}
 	if (from < len && !is_zero(d->target + from, len - from))
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64 ": garbage in its unused pointers", ino);
+		ufs_fsck_inode_fault(f, ino, "garbage in its unused pointers");
 }
 
 /* One record at off of the attribute area of len bytes: its length, or 0. */
@@ -186,18 +179,18 @@ judge_attribute(struct ufs_fsck *f, uint64_t ino, const uint8_t *area,
 		return 0; /* ends the list */
 	if (length % 8 != 0 || length > len - off || ea->contentpad > 7 ||
 	    head + ea->contentpad > length) {
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64 ": extended attribute at byte %" PRIu32
+		ufs_fsck_inode_fault(f, ino,
+		    "extended attribute at byte %" PRIu32
 		    " has a bad length (%" PRIu32 ")",
-		    ino, off, length);
+		    off, length);
 		return 0;
 	}
 	if (ea->namelen == 0 ||
 	    (ea->space != UFS_EA_USER && ea->space != UFS_EA_SYSTEM))
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64 ": extended attribute at byte %" PRIu32
+		ufs_fsck_inode_fault(f, ino,
+		    "extended attribute at byte %" PRIu32
 		    " has no name or no name space",
-		    ino, off);
+		    off);
 	return length;
 }
 
@@ -237,10 +230,10 @@ hold_attributes(struct ufs_fsck *f, uint64_t ino, const struct ufs_dinode *d,
 	unsigned before = h->doubts;
 
 	if (d->extsize > UFS_NEXT * sb->bsize) {
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64 ": attribute area of %" PRIu32
+		ufs_fsck_inode_fault(f, ino,
+		    "attribute area of %" PRIu32
 		    " bytes is larger than two blocks",
-		    ino, d->extsize);
+		    d->extsize);
 		h->doubts++;
 		return 0;
 	}
@@ -249,9 +242,9 @@ hold_attributes(struct ufs_fsck *f, uint64_t ino, const struct ufs_dinode *d,
 		uint32_t nfrags = ufs_blksize(sb, d->extsize, i) >> sb->fshift;
 
 		if (needed != (d->extb[i] != 0)) {
-			ufs_fsck_fault(f,
-			    "inode %" PRIu64 ": attribute pointer %u is %s",
-			    ino, i, needed ? "missing" : "not needed");
+			ufs_fsck_inode_fault(f, ino,
+			    "attribute pointer %u is %s", i,
+			    needed ? "missing" : "not needed");
 			h->doubts++;
 		} else if (needed) {
 			h->frags += nfrags;
@@ -285,14 +278,12 @@ judge_holding(struct ufs_fsck *f, uint64_t ino, const struct ufs_dinode *d,
 	uint64_t held = h->frags << (sb->fshift - 9);
 
 	if (d->blocks != held)
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64 ": di_blocks is %" PRIu64
-		    ", must be %" PRIu64,
-		    ino, d->blocks, held);
+		ufs_fsck_inode_fault(f, ino,
+		    "di_blocks is %" PRIu64 ", must be %" PRIu64, d->blocks,
+		    held);
 	if (ufs_fsck_has_blocks(sb, d) && h->end < nblocks)
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64 ": its size of %" PRIu64 " ends in a hole",
-		    ino, d->size);
+		ufs_fsck_inode_fault(
+		    f, ino, "its size of %" PRIu64 " ends in a hole", d->size);
 }
 
 static int
@@ -306,15 +297,12 @@ note_directory(struct ufs_fsck *f, uint64_t ino, const struct ufs_dinode *d,
 	if (d->size == 0 && f->inodes[ino].orphan)
 		return 0; /* removed, but still open */
 	if (d->size == 0 || d->size % UFS_DIRBLK != 0) {
-		ufs_fsck_fault(f,
-		    "directory inode %" PRIu64 ": size %" PRIu64
-		    " is no multiple of 512",
-		    ino, d->size);
+		ufs_fsck_inode_fault(
+		    f, ino, "size %" PRIu64 " is no multiple of 512", d->size);
 		dir.damaged = true;
 	} else if (h->doubts == 0 && h->leaves < nblocks) {
 		if (h->end == nblocks)
-			ufs_fsck_fault(
-			    f, "directory inode %" PRIu64 ": has a hole", ino);
+			ufs_fsck_inode_fault(f, ino, "has a hole");
 		dir.damaged = true;
 	}
 	if (f->ndirs == f->dirs_room) {
@@ -347,8 +335,8 @@ judge_blocks(struct ufs_fsck *f, uint64_t ino, const struct ufs_dinode *d,
 	int r;
 
 	if (!size_is_possible(&f->sb, d)) {
-		ufs_fsck_fault(f, "inode %" PRIu64 ": impossible size %" PRIu64,
-		    ino, d->size);
+		ufs_fsck_inode_fault(
+		    f, ino, "impossible size %" PRIu64, d->size);
 		h->doubts++;
 		return 0;
 	}
@@ -366,16 +354,14 @@ judge_allocated(struct ufs_fsck *f, uint64_t ino, const struct ufs_dinode *d)
 {
 	struct ufs_fsck_inode *known = &f->inodes[ino];
 	struct holding h = {0};
-	unsigned type = d->mode >> 12 & 15;
+	unsigned type = known->type;
 	int r;
 
 	known->nlink = (uint16_t)d->nlink;
-	known->type = (uint8_t)type;
 	/* FIFO, CHR, DIR, BLK, REG, LNK, SOCK */
 	if ((1u << type & 0x1556u) == 0) {
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64 ": unknown type in mode 0%" PRIo32, ino,
-		    d->mode);
+		ufs_fsck_inode_fault(
+		    f, ino, "unknown type in mode 0%" PRIo32, d->mode);
 		known->type = UFS_DT_BAD;
 		return 0;
 	}
@@ -401,15 +387,14 @@ judge_inode(struct ufs_fsck *f, uint64_t ino, const uint8_t *raw)
 	ufs_dinode_decode(sb, raw, &d);
 	if ((d.mode & UFS_IFMT) == 0) {
 		if (d.mode != 0 || d.size != 0 || !is_zero(d.target, pointers))
-			ufs_fsck_fault(
-			    f, "inode %" PRIu64 ": free but not empty", ino);
+			ufs_fsck_inode_fault(f, ino, "free but not empty");
 		return 0;
 	}
+	f->inodes[ino].type = (uint8_t)(d.mode >> 12 & 15);
 	if (!ufs_dinode_hash_ok(sb, raw))
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64 ": check hash is wrong (at byte %" PRIu64
-		    ")",
-		    ino, ufs_ino_off(sb, ino));
+		ufs_fsck_inode_fault(f, ino,
+		    "check hash is wrong (at byte %" PRIu64 ")",
+		    ufs_ino_off(sb, ino));
 	return judge_allocated(f, ino, &d);
 }
 

@@ -28,8 +28,8 @@ struct entry {
 	const char *name;
 };
 
-#define ENTRY_FMT       "directory inode %" PRIu64 ": '%.*s' at byte %" PRIu64
-#define ENTRY_ARG(s, e) (s)->dir->ino, (int)(e)->namelen, (e)->name, (e)->off
+#define ENTRY_FMT    "'%.*s' at byte %" PRIu64
+#define ENTRY_ARG(e) (int)(e)->namelen, (e)->name, (e)->off
 
 static int
 remember_name(struct scan *s, const struct entry *e)
@@ -77,19 +77,10 @@ judge_same_names(struct scan *s)
 	qsort(sorted, s->nnames, sizeof(sorted[0]), by_name);
 	for (size_t i = 1; i < s->nnames; i++)
 		if (by_name(&sorted[i - 1], &sorted[i]) == 0)
-			ufs_fsck_fault(s->f,
-			    "directory inode %" PRIu64
-			    ": '%.*s' is there twice",
-			    s->dir->ino, sorted[i][0],
+			ufs_fsck_inode_fault(s->f, s->dir->ino,
+			    "'%.*s' is there twice", sorted[i][0],
 			    (const char *)sorted[i] + 1);
 	return 0;
-}
-
-static bool
-is_dots(const struct entry *e)
-{
-	return (e->namelen == 1 && e->name[0] == '.') ||
-	    (e->namelen == 2 && memcmp(e->name, "..", 2) == 0);
 }
 
 /* "." and ".." have their places at the front, once each. */
@@ -106,16 +97,16 @@ judge_dots(struct scan *s, const struct entry *e)
 		s->dir->dotdot = e->ino;
 		right = true; /* judged when the parent is known */
 	} else {
-		ufs_fsck_fault(
-		    s->f, ENTRY_FMT " is out of place", ENTRY_ARG(s, e));
+		ufs_fsck_inode_fault(s->f, s->dir->ino,
+		    ENTRY_FMT " is out of place", ENTRY_ARG(e));
 		return;
 	}
 	if (!right)
-		ufs_fsck_fault(s->f, ENTRY_FMT " is inode %" PRIu64,
-		    ENTRY_ARG(s, e), e->ino);
+		ufs_fsck_inode_fault(s->f, s->dir->ino,
+		    ENTRY_FMT " is inode %" PRIu64, ENTRY_ARG(e), e->ino);
 	if (e->type != UFS_DT_DIR)
-		ufs_fsck_fault(s->f, ENTRY_FMT " has type %u", ENTRY_ARG(s, e),
-		    (unsigned)e->type);
+		ufs_fsck_inode_fault(s->f, s->dir->ino,
+		    ENTRY_FMT " has type %u", ENTRY_ARG(e), (unsigned)e->type);
 }
 
 /* Where the entry leads: whiteouts lead nowhere. */
@@ -127,37 +118,37 @@ judge_target(struct scan *s, const struct entry *e)
 	struct ufs_fsck_dir *child;
 
 	if ((e->ino == UFS_WHITEOUT_INO) != (e->type == UFS_DT_WHT)) {
-		ufs_fsck_fault(f,
+		ufs_fsck_inode_fault(f, s->dir->ino,
 		    ENTRY_FMT " is half a whiteout (inode %" PRIu64
 			      ", type %u)",
-		    ENTRY_ARG(s, e), e->ino, (unsigned)e->type);
+		    ENTRY_ARG(e), e->ino, (unsigned)e->type);
 		return;
 	}
 	if (e->ino == UFS_WHITEOUT_INO)
 		return;
 	if (e->ino >= ufs_ninodes(&f->sb)) {
-		ufs_fsck_fault(f,
+		ufs_fsck_inode_fault(f, s->dir->ino,
 		    ENTRY_FMT " is inode %" PRIu64 ", beyond the last one",
-		    ENTRY_ARG(s, e), e->ino);
+		    ENTRY_ARG(e), e->ino);
 		return;
 	}
 	known = &f->inodes[e->ino];
 	if (known->type == 0) {
-		ufs_fsck_fault(f,
+		ufs_fsck_inode_fault(f, s->dir->ino,
 		    ENTRY_FMT " is inode %" PRIu64 ", which is free",
-		    ENTRY_ARG(s, e), e->ino);
+		    ENTRY_ARG(e), e->ino);
 		return;
 	}
 	if (known->type != e->type && known->type != UFS_DT_BAD)
-		ufs_fsck_fault(f,
+		ufs_fsck_inode_fault(f, s->dir->ino,
 		    ENTRY_FMT " has type %u, its inode %" PRIu64 " has type %u",
-		    ENTRY_ARG(s, e), (unsigned)e->type, e->ino,
+		    ENTRY_ARG(e), (unsigned)e->type, e->ino,
 		    (unsigned)known->type);
 	child = ufs_fsck_dir_of(f, e->ino);
 	if (child != NULL && child->parent != 0) {
-		ufs_fsck_fault(f,
+		ufs_fsck_inode_fault(f, s->dir->ino,
 		    ENTRY_FMT " is a second name of directory inode %" PRIu64,
-		    ENTRY_ARG(s, e), e->ino);
+		    ENTRY_ARG(e), e->ino);
 		return;
 	}
 	if (child != NULL)
@@ -177,11 +168,11 @@ static int
 judge_entry(struct scan *s, const struct entry *e)
 {
 	if (!name_is_possible(e)) {
-		ufs_fsck_fault(
-		    s->f, ENTRY_FMT " is no possible name", ENTRY_ARG(s, e));
+		ufs_fsck_inode_fault(s->f, s->dir->ino,
+		    ENTRY_FMT " is no possible name", ENTRY_ARG(e));
 		return 0;
 	}
-	if (is_dots(e)) {
+	if (ufs_fsck_is_dots(e->name, e->namelen)) {
 		judge_dots(s, e);
 		return 0;
 	}
@@ -206,10 +197,9 @@ judge_chunk(struct scan *s, const uint8_t *chunk, uint64_t off)
 		if (reclen < sizeof(*d) || reclen % 4 != 0 ||
 		    reclen > UFS_DIRBLK - pos ||
 		    (e.ino != 0 && ufs_dirsiz(e.namelen) > reclen)) {
-			ufs_fsck_fault(s->f,
-			    "directory inode %" PRIu64 ": bad entry of %" PRIu32
-			    " bytes at byte %" PRIu64,
-			    s->dir->ino, reclen, e.off);
+			ufs_fsck_inode_fault(s->f, s->dir->ino,
+			    "bad entry of %" PRIu32 " bytes at byte %" PRIu64,
+			    reclen, e.off);
 			s->f->names_unknown = true;
 			return 0;
 		}
@@ -236,42 +226,24 @@ look_into(struct ufs_fsck_walk *w, uint64_t lbn, uint64_t fsb, uint32_t bytes)
 }
 
 static int
-enter_always(struct ufs_fsck_walk *w, uint64_t fsb)
-{
-	(void)w;
-	(void)fsb;
-	return 1;
-}
-
-static void
-beyond_is_known(struct ufs_fsck_walk *w, uint64_t fsb)
-{
-	(void)w;
-	(void)fsb;
-}
-
-static int
 judge_directory(struct ufs_fsck *f, struct ufs_fsck_dir *dir)
 {
 	struct scan s = {.f = f, .dir = dir};
-	uint8_t raw[sizeof(struct ufs2_dinode_disk)];
 	struct ufs_dinode d;
 	struct ufs_fsck_walk w = {
 	    .f = f,
 	    .ino = dir->ino,
 	    .d = &d,
 	    .data = look_into,
-	    .enter = enter_always,
-	    .beyond = beyond_is_known,
+	    .enter = ufs_fsck_enter_any,
+	    .beyond = ufs_fsck_pass_beyond,
 	    .arg = &s,
 	};
 	int r;
 
-	r = blkdev_read(
-	    f->dev, ufs_ino_off(&f->sb, dir->ino), raw, f->sb.dinode_size);
+	r = ufs_fsck_read_inode(f, dir->ino, &d);
 	if (r < 0)
 		return r;
-	ufs_dinode_decode(&f->sb, raw, &d);
 	r = ufs_fsck_walk(&w);
 	if (r == 0)
 		r = judge_same_names(&s);
@@ -280,11 +252,9 @@ judge_directory(struct ufs_fsck *f, struct ufs_fsck_dir *dir)
 		return r;
 	f->inodes[dir->ino].found++; /* its "." */
 	if (!s.has_dot)
-		ufs_fsck_fault(
-		    f, "directory inode %" PRIu64 ": has no '.'", dir->ino);
+		ufs_fsck_inode_fault(f, dir->ino, "has no '.'");
 	if (!s.has_dotdot)
-		ufs_fsck_fault(
-		    f, "directory inode %" PRIu64 ": has no '..'", dir->ino);
+		ufs_fsck_inode_fault(f, dir->ino, "has no '..'");
 	return 0;
 }
 
@@ -302,10 +272,9 @@ judge_parent(struct ufs_fsck *f, const struct ufs_fsck_dir *dir)
 		return;
 	f->inodes[parent].found++;
 	if (dir->dotdot != 0 && dir->dotdot != parent)
-		ufs_fsck_fault(f,
-		    "directory inode %" PRIu64 ": '..' is inode %" PRIu64
-		    ", must be %" PRIu64,
-		    dir->ino, dir->dotdot, parent);
+		ufs_fsck_inode_fault(f, dir->ino,
+		    "'..' is inode %" PRIu64 ", must be %" PRIu64, dir->dotdot,
+		    parent);
 }
 
 enum { MARK_NONE, MARK_ON_WAY, MARK_JOINED, MARK_APART };
@@ -331,10 +300,8 @@ judge_way_up(struct ufs_fsck *f, struct ufs_fsck_dir *dir)
 		verdict = MARK_JOINED;
 	else if (d->mark == MARK_ON_WAY && !f->inodes[d->ino].orphan &&
 	    !f->names_unknown)
-		ufs_fsck_fault(f,
-		    "directory inode %" PRIu64
-		    ": cannot be reached from the root",
-		    d->ino);
+		ufs_fsck_inode_fault(
+		    f, d->ino, "cannot be reached from the root");
 	for (d = dir; d != NULL && d->mark == MARK_ON_WAY;
 	     d = ufs_fsck_dir_of(f, d->parent))
 		d->mark = verdict;
@@ -354,11 +321,11 @@ judge_links(struct ufs_fsck *f, uint64_t ino)
 	if (known->found == 0 && known->orphan)
 		return;
 	if (known->found == 0)
-		ufs_fsck_fault(f, "inode %" PRIu64 ": has no name", ino);
+		ufs_fsck_inode_fault(f, ino, "has no name");
 	else if (known->found != known->nlink)
-		ufs_fsck_fault(f,
-		    "inode %" PRIu64 ": link count is %u, must be %" PRIu32,
-		    ino, (unsigned)known->nlink, known->found);
+		ufs_fsck_inode_fault(f, ino,
+		    "link count is %u, must be %" PRIu32,
+		    (unsigned)known->nlink, known->found);
 }
 
 int
@@ -367,8 +334,12 @@ ufs_fsck_names(struct ufs_fsck *f)
 	struct ufs_fsck_dir *root = ufs_fsck_dir_of(f, UFS_ROOT);
 	int r = 0;
 
+	if (f->sb.old_dirs) {
+		log_warn("directories are older than 4.4BSD: not judged");
+		return 0;
+	}
 	if (root == NULL) {
-		ufs_fsck_fault(f, "inode 2: the root is no directory");
+		ufs_fsck_inode_fault(f, UFS_ROOT, "the root is no directory");
 		return 0;
 	}
 	root->parent = UFS_ROOT;
@@ -390,5 +361,5 @@ ufs_fsck_names(struct ufs_fsck *f)
 	else
 		for (uint64_t i = UFS_ROOT; i < ufs_ninodes(&f->sb); i++)
 			judge_links(f, i);
-	return 0;
+	return ufs_fsck_tell_paths(f);
 }

@@ -99,3 +99,31 @@ ufs_fsck_walk(struct ufs_fsck_walk *w)
 	}
 	return r < 0 ? r : 0;
 }
+
+int
+ufs_fsck_enter_any(struct ufs_fsck_walk *w, uint64_t fsb)
+{
+	(void)w;
+	(void)fsb;
+	return 1;
+}
+
+void
+ufs_fsck_pass_beyond(struct ufs_fsck_walk *w, uint64_t fsb)
+{
+	(void)w;
+	(void)fsb;
+}
+
+int
+ufs_fsck_read_inode(struct ufs_fsck *f, uint64_t ino, struct ufs_dinode *out)
+{
+	uint8_t raw[sizeof(struct ufs2_dinode_disk)];
+	int r;
+
+	r = blkdev_read(
+	    f->dev, ufs_ino_off(&f->sb, ino), raw, f->sb.dinode_size);
+	if (r == 0)
+		ufs_dinode_decode(&f->sb, raw, out);
+	return r;
+}

@@ -428,6 +428,44 @@ wrong_link_counts_are_told(void)
 }
 
 static void
+the_path_of_what_is_at_fault_is_told(void)
+{
+	static const struct {
+		uint64_t ino;
+		const char *place;
+	} cases[] = {
+	    {S_ROOT, "inode 2 is '/'"},
+	    {S_FILE, "inode 3 is '/file'"},
+	    {S_SUB, "inode 5 is '/sub'"},
+	    {S_ATTR, "inode 6 is '/sub/deep'"},
+	    {S_INNER, "inode 10 is '/sub/inner'"},
+	};
+
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ufs_dinode d;
+		struct sample s;
+
+		sample_make(&s, 1 + (int)(i & 1), (i & 1) != 0);
+		sample_get(&s, cases[i / 2].ino, &d);
+		d.blocks++;
+		sample_put(&s, cases[i / 2].ino, &d);
+		expect(s.dev, 1, "di_blocks");
+		CHECK(strcmp(place, cases[i / 2].place) == 0);
+		blkdev_close(s.dev);
+	}
+	{
+		struct sample s;
+
+		/* What has no name has no path. */
+		sample_make(&s, 2, false);
+		sample_write(&s, place_of(&s, S_ROOT, "big"), "\0\0\0\0", 4);
+		expect(s.dev, 1, "inode 4: has no name");
+		CHECK(place[0] == '\0');
+		blkdev_close(s.dev);
+	}
+}
+
+static void
 orphans_may_have_no_name(void)
 {
 	const uint64_t orphans[] = {S_BIG, 1ull << 40};
@@ -524,6 +562,8 @@ TESTS({"every fault of an inode is told", every_fault_of_an_inode_is_told},
     {"further dots are told", further_dots_are_told},
     {"a ring of directories is told once", a_ring_of_directories_is_told_once},
     {"wrong link counts are told", wrong_link_counts_are_told},
+    {"the path of what is at fault is told",
+	the_path_of_what_is_at_fault_is_told},
     {"orphans may have no name", orphans_may_have_no_name},
     {"spoilt bytes never hurt", spoilt_bytes_never_hurt},
     {"spoilt fixtures never hurt", spoilt_fixtures_never_hurt})

@@ -8,6 +8,7 @@
 /* -- what is told --------------------------------------------------------- */
 
 static char lines[8][1024];
+static char place[1024]; /* the last path that was told */
 static int nerrors, nwarnings;
 
 static inline void
@@ -15,6 +16,8 @@ catch_line(enum log_level level, const char *line)
 {
 	if (level == LOG_ERROR_LEVEL && nerrors < 8)
 		snprintf(lines[nerrors], sizeof(lines[0]), "%s", line);
+	if (level == LOG_INFO_LEVEL)
+		snprintf(place, sizeof(place), "%s", line);
 	nerrors += level == LOG_ERROR_LEVEL;
 	nwarnings += level == LOG_WARN_LEVEL;
 }
@@ -26,6 +29,7 @@ verdict(struct blkdev *dev)
 
 	nerrors = nwarnings = 0;
 	memset(lines, 0, sizeof(lines));
+	place[0] = '\0';
 	log_set_sink(catch_line);
 	r = ufs_check(dev, NULL, 0, NULL, NULL);
 	log_set_sink(NULL);

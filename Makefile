@@ -203,6 +203,7 @@ UNIT = \
 	tests/unit/test_ufs_check \
 	tests/unit/test_ufs_check_tree \
 	tests/unit/test_ufs_dinode \
+	tests/unit/test_session \
 	tests/unit/test_ufs_dir \
 	tests/unit/test_ufs_fixtures \
 	tests/unit/test_ufs_flush \

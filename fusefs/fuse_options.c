@@ -10,11 +10,11 @@
 /* Handed on as they are. */
 static const char *const handed_on[] = {"allow_other", "allow_root",
     "auto_unmount", "default_permissions", "exec", "noexec", "noatime",
-    "nodiratime", "sync", "dirsync", "nosuid", "nodev"};
+    "nodiratime", "sync", "dirsync"};
 
 /* Accepted, and what the mount does anyway. */
-static const char *const no_news[] = {
-    "rw", "atime", "diratime", "async", "defaults", "nogrpid", "sysvgroups"};
+static const char *const no_news[] = {"rw", "nosuid", "nodev", "atime",
+    "diratime", "async", "defaults", "nogrpid", "sysvgroups"};
 
 struct parse {
 	struct mount_plan *plan;
@@ -117,10 +117,10 @@ add_defaults(struct parse *p)
 
 	if (plan->read_only)
 		rc = tell_kernel(plan, "ro");
-	if (rc == 0 && !p->suid)
-		rc = tell_kernel(plan, "nosuid");
-	if (rc == 0 && !p->dev)
-		rc = tell_kernel(plan, "nodev");
+	if (rc == 0)
+		rc = tell_kernel(plan, p->suid ? "suid" : "nosuid");
+	if (rc == 0)
+		rc = tell_kernel(plan, p->dev ? "dev" : "nodev");
 	if (rc == 0 && geteuid() == 0 && !p->shared)
 		rc = tell_kernel(plan, "allow_other");
 	if (rc == 0 && !plan->fakeroot && !p->own_checks)

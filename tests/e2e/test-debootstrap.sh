@@ -15,11 +15,12 @@ mirror=${DEBIAN_MIRROR:-$(sed -n 's/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' \
 # A tiny image without room: it grows as the packages come.
 mkdir "$work/empty"
 echo relive >"$work/empty/README"
-make_ufs "$work/base.ufs" "$work/empty" 2 16384 2048
+make_ufs "$work/base.ufs" "$work/empty" 2 16384 2048 -M 1m
 "$relive" uzip "$work/base.ufs" -o "$work/base.uzip" || exit 1
 make_iso "$work/live.iso" "$work/base.uzip" seed 2>/dev/null
 
 check "mount" mount_at "$mnt" "$work/live.iso" -o dev,suid
+mountpoint -q "$mnt" || end
 check "debootstrap of a minbase" debootstrap --variant=minbase \
 	--no-check-gpg bookworm "$mnt" "$mirror"
 cp /etc/apt/sources.list "$mnt/etc/apt/" 2>/dev/null

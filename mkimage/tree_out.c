@@ -130,10 +130,15 @@ set_filter(struct archive *a, const char *name)
 	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++) {
 		size_t n = strlen(filters[i].suffix);
 
-		if (len > n && strcmp(name + len - n, filters[i].suffix) == 0)
-			return filters[i].add(a);
+		if (len > n && strcmp(name + len - n, filters[i].suffix) == 0) {
+			if (filters[i].add(a) < ARCHIVE_WARN)
+				return ARCHIVE_FATAL;
+			break;
+		}
 	}
-	return archive_write_add_filter_none(a);
+	/* No date of compression; a filter without one has no such option. */
+	(void)archive_write_set_filter_option(a, "gzip", "timestamp", NULL);
+	return ARCHIVE_OK;
 }
 
 /* libarchive's error as -errno, said with the path it is about. */
@@ -164,8 +169,6 @@ tree_out_tar(int fd, const char *name, struct tree_out **out)
 	if (archive_write_set_format_pax_restricted(t->archive) < 0 ||
 	    set_filter(t->archive, name) < ARCHIVE_WARN ||
 	    archive_write_set_bytes_in_last_block(t->archive, 1) < 0 ||
-	    archive_write_set_options(t->archive, "!gzip:timestamp") <
-		ARCHIVE_WARN ||
 	    archive_write_open_fd(t->archive, fd) < 0) {
 		rc = said(t, name);
 		tree_out_free(t);

@@ -4,9 +4,12 @@
  * point the overlay opens with everything of the last completed flush and
  * nothing of a later one.  It stands under a blkdev_cache; its own unit is
  * OVERLAY_BLOCK, and writes and trims must be whole, aligned blocks (the last
- * block of the device may be short).
+ * block of the device may be short; else -EINVAL).  Reads may be of any bytes.
  *
- * Reads may come from many threads, also while one thread writes.
+ * Reads may come from many threads, also while one thread writes, flushes or
+ * compacts.  -ECORRUPT from a read: the record's checksum is wrong, said.
+ * -ENOSPC from a write or flush: nothing is lost, it may be repeated.  -EIO
+ * from a flush: the device is read-only from then on.
  */
 #ifndef OVERLAY_H
 #define OVERLAY_H
@@ -26,7 +29,8 @@ struct overlay_id {
 
 /*
  * Make an empty overlay file at path (must not exist: -EEXIST) for a base of
- * that identity and size, durably.
+ * that identity and size, durably, with mode 0600.  The caller holds the
+ * session's lock.
  */
 MUST_CHECK int overlay_create(
     const char *path, const struct overlay_id *id, uint64_t base_size);
@@ -58,7 +62,10 @@ MUST_CHECK int overlay_read_id(const char *path, struct overlay_id *id);
 MUST_CHECK int overlay_set_note(
     struct blkdev *dev, const void *note, size_t len);
 
-/* The note of the last completed flush; *len 0 when there is none. */
+/*
+ * The note of the last completed flush; *len 0 when there is none.  The
+ * device's, until the next flush.
+ */
 const void *overlay_note(struct blkdev *dev, size_t *len);
 
 struct overlay_info {
@@ -78,13 +85,16 @@ void overlay_set_limit(struct blkdev *dev, uint64_t most);
 
 /*
  * Rewrite the file without what is superseded, into a new one that replaces
- * it by rename (readers keep the one they opened).  Flushes first.
+ * it by rename (readers keep the one they opened).  Flushes first; a flush
+ * also does this by itself where there is much more garbage than live data.
+ * -ENOSPC and others: the old file goes on; -EROFS: opened for reading only.
  */
 MUST_CHECK int overlay_compact(struct blkdev *dev);
 
 /*
  * Leave an index so that the next open need not scan: flushes, compacts when
- * garbage exceeds live data, writes the index.  The device stays open.
+ * garbage exceeds live data, writes the index.  The device stays open.  Errors
+ * are those of the flush: an index that cannot be written is not one.
  */
 MUST_CHECK int overlay_finish(struct blkdev *dev);
 

@@ -10,11 +10,32 @@
 #include "../imgfmt/log.h"
 #include "overlay_impl.h"
 
-/* A record is read into stored and decoded into plain. */
+/* A record is read to the front and decoded behind it; grows as needed. */
 struct scratch {
-	uint8_t stored[OVERLAY_RECORD + OVERLAY_RUN_BYTES];
-	uint8_t plain[OVERLAY_RUN_BYTES];
+	uint8_t *mem;
+	size_t room;
 };
+
+static void
+scratch_release(struct scratch *s)
+{
+	free(s->mem);
+}
+
+/* Room for the record of e, header and all, and for what it decodes to. */
+static int
+scratch_fit(struct scratch *s, const struct overlay_extent *e)
+{
+	size_t need = OVERLAY_RECORD + (size_t)e->stored +
+	    (size_t)e->blocks * OVERLAY_BLOCK;
+
+	if (need <= s->room)
+		return 0;
+	free(s->mem);
+	s->mem = malloc(need);
+	s->room = s->mem != NULL ? need : 0;
+	return s->mem != NULL ? 0 : -ENOMEM;
+}
 
 static uint64_t
 min64(uint64_t a, uint64_t b)
@@ -50,10 +71,11 @@ decode(const struct overlay *o, const struct overlay_extent *e,
     struct scratch *s, uint8_t *into, const uint8_t **blocks)
 {
 	int full = e->blocks * OVERLAY_BLOCK;
-	uint8_t *payload = s->stored + OVERLAY_RECORD;
+	uint8_t *payload = s->mem + OVERLAY_RECORD;
+	uint8_t *plain = into != NULL ? into : payload + e->stored;
 	struct overlay_record r;
 	int rc = overlay_record_read(
-	    &o->log, OVERLAY_DATA, e->off, e->stored, &r, s->stored);
+	    &o->log, OVERLAY_DATA, e->off, e->stored, &r, s->mem);
 
 	if (rc == 0 &&
 	    (r.arg != e->no - e->skip || r.count != e->blocks ||
@@ -65,18 +87,17 @@ decode(const struct overlay *o, const struct overlay_extent *e,
 		*blocks = payload;
 		return 0;
 	}
-	*blocks = into != NULL ? into : s->plain;
-	if (LZ4_decompress_safe((const char *)payload,
-		into != NULL ? (char *)into : (char *)s->plain, (int)e->stored,
-		full) != full)
+	if (LZ4_decompress_safe((const char *)payload, (char *)plain,
+		(int)e->stored, full) != full)
 		return damaged(o, e);
+	*blocks = plain;
 	return 0;
 }
 
-/* Read len bytes at off, all within extent e; scratch is made when needed. */
+/* Read len bytes at off, all within extent e. */
 static int
 read_extent(struct overlay *o, const struct overlay_extent *e, uint64_t off,
-    uint8_t *buf, size_t len, struct scratch **s)
+    uint8_t *buf, size_t len, struct scratch *s)
 {
 	uint64_t begin = (e->no - e->skip) * OVERLAY_BLOCK;
 	const uint8_t *blocks;
@@ -87,12 +108,11 @@ read_extent(struct overlay *o, const struct overlay_extent *e, uint64_t off,
 		memset(buf, 0, len);
 		return 0;
 	}
-	if (*s == NULL)
-		*s = malloc(sizeof(**s));
-	if (*s == NULL)
-		return -ENOMEM;
+	rc = scratch_fit(s, e);
+	if (rc < 0)
+		return rc;
 	is_all = off == begin && len == (size_t)e->blocks * OVERLAY_BLOCK;
-	rc = decode(o, e, *s, is_all ? buf : NULL, &blocks);
+	rc = decode(o, e, s, is_all ? buf : NULL, &blocks);
 	if (rc == 0 && blocks != buf)
 		memcpy(buf, blocks + (off - begin), len);
 	return rc;
@@ -101,7 +121,7 @@ read_extent(struct overlay *o, const struct overlay_extent *e, uint64_t off,
 /* Read up to len bytes at off, as far as one source holds them: how many. */
 static int64_t
 read_some(struct overlay *o, uint64_t off, uint8_t *buf, size_t len,
-    struct scratch **s)
+    struct scratch *s)
 {
 	const struct overlay_extent *e;
 	uint64_t begin;
@@ -126,7 +146,7 @@ read_some(struct overlay *o, uint64_t off, uint8_t *buf, size_t len,
 int
 overlay_read_blocks(struct overlay *o, uint64_t off, void *buf, size_t len)
 {
-	scoped(freep) struct scratch *s = NULL;
+	scoped(scratch_release) struct scratch s = {NULL, 0};
 	uint8_t *p = buf;
 
 	while (len > 0) {

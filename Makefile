@@ -163,6 +163,7 @@ MKIMAGE = \
 	mkimage/report.c \
 	mkimage/status.c \
 	mkimage/status_walk.c \
+	mkimage/tree_node.c \
 	mkimage/tree_out.c \
 	mkimage/uzip_args.c \
 	mkimage/view.c \

@@ -1,0 +1,140 @@
+#!/bin/bash
+# Looking into images without mounting: ls, cat, extract, judged by bsdtar,
+# diff and the tree the image was made of.
+. "$(dirname "$0")/lib.sh"
+need makefs bsdtar genisoimage
+
+make_tree "$work/tree"
+make_ufs "$work/raw" "$work/tree" 2 8192 1024
+"$relive" uzip "$work/raw" -o "$work/base.uzip" || exit 1
+make_iso "$work/live.iso" "$work/base.uzip" seed
+
+# Everything that an image can tell: no device numbers of directories.
+listing() { # listing DIR
+	(
+		cd "$1" || exit 1
+		find . -printf '%y|%m|%U:%G|%n|%s|%T@|%p|%l\n' |
+			sed 's/^\(d|[^|]*|[^|]*|\)[^|]*|[^|]*/\1dir/' | LC_ALL=C sort
+		find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum
+	)
+}
+is_root() { [ "$(id -u)" = 0 ]; }
+listing "$work/tree" >"$work/want"
+
+for address in raw base.uzip live.iso live.iso:/data/base.ufs.uzip; do
+	rm -rf "$work/unpacked"
+	check "$address: extract" \
+		"$relive" extract -q "$work/$address" -o "$work/unpacked"
+	if is_root; then
+		listing "$work/unpacked" >"$work/got"
+		same "$address: extracted as it was" "$work/want" "$work/got"
+	else
+		skip "$address: extracted as it was" "not root"
+	fi
+done
+if is_root; then
+	[ "$(stat -c %t:%T "$work/unpacked/dev/null")" = 1:3 ] &&
+		pass "device nodes are made" || fail "device nodes are made"
+fi
+
+for suffix in tar tar.gz tar.xz tar.zst; do
+	check "a .$suffix" "$relive" extract -q "$work/live.iso" -o "$work/x.$suffix"
+	rm -rf "$work/unpacked"
+	mkdir "$work/unpacked"
+	check "bsdtar unpacks it" bsdtar -xpf "$work/x.$suffix" -C "$work/unpacked"
+	is_root || continue
+	# bsdtar sets the root's time too early
+	listing "$work/unpacked" | grep -v '|\.|$' >"$work/got"
+	grep -v '|\.|$' "$work/want" >"$work/want2"
+	same "a .$suffix holds the tree" "$work/want2" "$work/got"
+done
+"$relive" extract -q "$work/live.iso" -o - >"$work/pipe.tar"
+check "a tar to standard output is the same" cmp "$work/x.tar" "$work/pipe.tar"
+sleep 1
+"$relive" extract -q "$work/live.iso" -o "$work/y.tar.gz"
+check "the same tree gives the same bytes" \
+	cmp "$work/x.tar.gz" "$work/y.tar.gz"
+
+check "extract one directory" \
+	"$relive" extract -q "$work/live.iso" /etc/rc.d -o "$work/part"
+diff -r "$work/tree/etc/rc.d" "$work/part/etc/rc.d" >"$work/note" &&
+	[ "$(ls "$work/part")" = etc ] &&
+	pass "it has that and nothing else" ||
+	fail "it has that and nothing else" "$work/note"
+
+# ls
+(cd "$work/tree" && find . -mindepth 1 -printf '/%P\n' | LC_ALL=C sort) >"$work/want"
+"$relive" ls -R "$work/live.iso" | awk '
+	/^\/.*:$/ { dir = substr($0, 1, length($0) - 1); sub(/^\/$/, "", dir); next }
+	NF { print dir "/" $0 }' | sed 's/\\\([0-7][0-7][0-7]\)/\\\1/g' |
+	LC_ALL=C sort >"$work/got"
+same "ls -R names everything" "$work/want" "$work/got"
+"$relive" ls -l "$work/live.iso" /bin/noise | grep -q '^-rwsr-xr-x   1 .* 400000 ' &&
+	pass "ls -l of a file" || fail "ls -l of a file"
+"$relive" ls -l "$work/live.iso" /usr/rc.conf | grep -q -- '-> \.\./etc/rc.conf$' &&
+	pass "ls -l of a link" || fail "ls -l of a link"
+[ "$("$relive" ls -d "$work/live.iso" /etc)" = /etc ] &&
+	pass "ls -d" || fail "ls -d"
+refuse "ls of what is not there" 1 "'/none': No such file" \
+	"$relive" ls "$work/live.iso" /none
+"$relive" ls --iso "$work/live.iso" /data | LC_ALL=C sort >"$work/got"
+printf 'base.bytes\nbase.ufs.uzip\n' >"$work/want"
+same "ls --iso shows the ISO's own tree" "$work/want" "$work/got"
+
+# cat
+"$relive" cat "$work/live.iso" /usr/rc.conf >"$work/got"
+same "cat follows links inside the image" "$work/tree/etc/rc.conf" "$work/got"
+"$relive" cat "$work/base.uzip" bin/noise etc/rc >"$work/got"
+cat "$work/tree/bin/noise" "$work/tree/etc/rc" >"$work/want"
+check "cat of several files" cmp "$work/want" "$work/got"
+"$relive" cat --iso "$work/live.iso" /zzz/symlink >"$work/got"
+echo 'geom_uzip_load="YES"' >"$work/want"
+same "cat --iso follows links" "$work/want" "$work/got"
+refuse "cat of a directory" 1 "'/etc': Is a directory" \
+	"$relive" cat "$work/live.iso" /etc
+refuse "cat of a link that leads nowhere" 1 'No such file' \
+	"$relive" cat "$work/live.iso" /usr/long119
+
+# No question reads the whole image.
+if command -v strace >/dev/null; then
+	strace -f -e trace=pread64,read -o "$work/trace" \
+		"$relive" cat "$work/live.iso" /etc/rc.conf >/dev/null
+	bytes=$(awk '/pread64/ { n += $NF } END { print n + 0 }' "$work/trace")
+	[ "$bytes" -lt 500000 ] && pass "cat of a small file reads little" ||
+		fail "cat of a small file reads little: $bytes bytes"
+else
+	skip "cat of a small file reads little" "no strace"
+fi
+
+# What an ordinary user cannot do is counted.
+if is_root && command -v setpriv >/dev/null; then
+	chmod 755 "$work"
+	mkdir -m 777 "$work/user"
+	setpriv --reuid 65534 --regid 65534 --clear-groups \
+		"$relive" extract "$work/live.iso" -o "$work/user/unpacked" \
+		>"$work/note" 2>&1
+	got=$?
+	grep -q '1 device nodes or sockets not made' "$work/note" &&
+		grep -q 'files belong to you' "$work/note" && [ $got = 0 ] &&
+		pass "an ordinary user is told what could not be done" ||
+		fail "an ordinary user is told what could not be done" "$work/note"
+	cmp -s "$work/tree/bin/zeroish" "$work/user/unpacked/bin/zeroish" &&
+		pass "and gets the files" || fail "and gets the files"
+fi
+
+# A session's state, while the base stays what it was.
+if is_root && [ -w /dev/fuse ]; then
+	check "mount" mount_at "$mnt" "$work/live.iso"
+	echo changed >"$mnt/etc/rc.conf"
+	check "umount" umount_at "$mnt"
+	[ "$("$relive" cat "$work/live.iso.relive" /etc/rc.conf)" = changed ] &&
+		pass "cat of a session shows the change" ||
+		fail "cat of a session shows the change"
+	[ "$("$relive" cat --session "$work/live.iso.relive" "$work/live.iso" \
+		/etc/rc.conf)" = changed ] && pass "also by --session" ||
+		fail "also by --session"
+	"$relive" cat "$work/live.iso" /etc/rc.conf >"$work/got"
+	same "cat of the image shows the base" \
+		"$work/tree/etc/rc.conf" "$work/got"
+fi
+end

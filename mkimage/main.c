@@ -9,6 +9,7 @@ static const struct command *const commands[] = {
     &cmd_ls,
     &cmd_cat,
     &cmd_extract,
+    &cmd_check,
     &cmd_mount,
     &cmd_umount,
     &cmd_status,

@@ -112,6 +112,7 @@ report(const struct tree_out_counts *c)
 	report_one(c->devices, "device nodes or sockets not made");
 	report_one(c->flags, "files' flags not kept: a tar keeps them");
 	report_one(c->xattrs, "extended attributes not kept: a tar keeps them");
+	report_one(c->snapshots, "file system snapshots not copied");
 	if (c->failed == 0)
 		return 0;
 	log_error(

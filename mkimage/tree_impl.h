@@ -28,6 +28,7 @@ struct tree_job {
 	const char *path; /* in the target: no slash in front; "." the root */
 	struct view_node node;
 	struct archive_entry *entry;
+	bool begun;    /* its header is in the archive */
 	unsigned runs; /* of data, given to entry as its map of holes */
 };
 

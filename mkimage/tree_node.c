@@ -230,6 +230,10 @@ can_make(struct tree_out *t, const struct view_node *node)
 {
 	bool device = S_ISCHR(node->mode) || S_ISBLK(node->mode);
 
+	if ((node->flags & UFS_FLAG_SNAPSHOT) != 0) {
+		t->counts.snapshots++;
+		return false;
+	}
 	if (S_ISSOCK(node->mode) ||
 	    (device && t->to_disk &&
 		(!t->is_root || !is_portable_device(node)))) {
@@ -283,6 +287,7 @@ write_entry(struct tree_job *job)
 		return rc;
 	if (archive_write_header(t->archive, job->entry) < ARCHIVE_WARN)
 		return tree_said(t, job->path);
+	job->begun = true;
 	rc = write_contents(job);
 	if (rc == 0)
 		rc = finish_entry(job);
@@ -317,7 +322,8 @@ tree_node_write(struct tree_job *job)
 	if (rc == 0 || tree_is_fatal(rc))
 		return rc;
 	job->t->counts.failed++;
-	log_debug("'%s': %s", job->path, strerror(-rc));
+	if (rc != -EIO && rc != -ECORRUPT) /* those have been said */
+		log_error("'%s': %s", job->path, strerror(-rc));
 	/* A tar whose entry broke off in the middle is no tar any more. */
-	return job->t->to_disk ? 0 : rc;
+	return job->t->to_disk || !job->begun ? 0 : rc;
 }

@@ -15,7 +15,8 @@ struct tree_out_counts {
 	uint64_t devices; /* device nodes not made */
 	uint64_t flags;   /* chflags not set */
 	uint64_t xattrs;
-	uint64_t failed; /* said, one by one */
+	uint64_t snapshots; /* of the file system, not copied */
+	uint64_t failed;    /* said, one by one */
 };
 
 struct tree_out;

@@ -57,8 +57,8 @@ kernel_fixture() { # kernel_fixture NAME
 		pass "$1: holes stay holes" || fail "$1: holes stay holes"
 	check "$1: a tar" "$relive" extract -q "$image" -o "$work/x.tar"
 	# GNU tar knows sparse files too
-	tar -xOf "$work/x.tar" usr/lib/sparse usr/lib/holes 2>/dev/null |
-		cmp -s - <(cat "$work/tree/usr/lib/sparse" "$work/tree/usr/lib/holes") &&
+	tar -xOf "$work/x.tar" usr/lib/holes usr/lib/sparse 2>/dev/null |
+		cmp -s - <(cat "$work/tree/usr/lib/holes" "$work/tree/usr/lib/sparse") &&
 		pass "$1: a tar holds sparse files" ||
 		fail "$1: a tar holds sparse files"
 	case $1 in

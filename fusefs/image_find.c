@@ -141,8 +141,10 @@ image_find(struct iso *iso, struct image_found *found, unsigned n)
 {
 	struct search s = {.iso = iso, .found = found, .most = n};
 	struct iso_node root;
-	int rc = iso_root(iso, &root);
+	int rc = iso_check_tree(iso); /* else the search may never end */
 
+	if (rc == 0)
+		rc = iso_root(iso, &root);
 	if (rc == 0)
 		rc = search_dir(&s, &root);
 	return rc < 0 ? rc : (int)s.n;

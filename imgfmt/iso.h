@@ -68,6 +68,13 @@ MUST_CHECK int iso_list(struct iso *iso, const struct iso_node *dir,
     int (*each)(void *arg, const struct iso_node *node), void *arg);
 
 /*
+ * Whether the directories form a tree.  Those of a hostile ISO may hold
+ * themselves or be in many places: whoever is going to recurse by iso_list
+ * must ask this first.  Reads all directories.  -ECORRUPT, said.
+ */
+MUST_CHECK int iso_check_tree(struct iso *iso);
+
+/*
  * Find path ('/' between names, leading one optional); follows no symbolic
  * link.  Names that differ only in case match where there is no exact one and
  * the ISO has neither Rock Ridge nor Joliet.  -ENOENT, -ENOTDIR, -ECORRUPT.

@@ -321,11 +321,9 @@ patch_mbr(const struct iso_plan *plan, struct blkdev *out)
 static le64
 map_lba(const struct iso_plan *plan, le64 lba)
 {
-	uint64_t at = le64_get(lba) * MBR_SECTOR;
+	uint64_t at = iso_plan_map(plan, le64_get(lba) * MBR_SECTOR);
 
-	if (at < plan->content_end)
-		return lba;
-	return le64_set((at + iso_plan_delta(plan)) / MBR_SECTOR);
+	return le64_set(at / MBR_SECTOR);
 }
 
 static int

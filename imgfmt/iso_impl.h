@@ -129,6 +129,14 @@ MUST_CHECK int iso_rock_ridge(const struct iso *iso,
     const struct iso_tree *tree, const struct iso_record *rec,
     struct iso_node *node, bool *hidden);
 
+/*
+ * Whether the directory at byte off says that a CL entry shows it elsewhere:
+ * 1, 0 or -errno.  makefs marks the directory, but not its record in
+ * "/.rr_moved".
+ */
+MUST_CHECK int iso_is_relocated(
+    const struct iso *iso, const struct iso_tree *tree, uint64_t off);
+
 /* Seconds since 1970 of the 7-byte date of directory records; 0 if invalid. */
 int64_t iso_date_short(const uint8_t date[7]);
 
@@ -150,6 +158,8 @@ struct iso_walker {
 	int (*entry)(void *arg, const struct iso_tree *tree,
 	    const struct iso_entry *entry);
 	void *arg;
+	bool
+	    visible; /* what listings hide is not visited, and twice is wrong */
 };
 
 /*

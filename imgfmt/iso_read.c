@@ -269,6 +269,7 @@ struct listing {
 	int (*each)(void *arg, const struct iso_node *node);
 	void *arg;
 	bool pending; /* node waits for more extents */
+	bool moved;   /* in the place for relocated directories */
 	struct iso_node node;
 };
 
@@ -279,8 +280,12 @@ list_record(struct listing *list, const struct iso_record *rec)
 	bool hidden;
 	int rc = node_from_record(list->iso, rec, &node, &hidden);
 
+	if (rc == 0 && list->moved && S_ISDIR(node.mode)) {
+		rc = iso_is_relocated(list->iso, list->iso->main, node.off);
+		hidden |= rc == 1;
+	}
 	if (rc < 0 || hidden)
-		return rc;
+		return rc < 0 ? rc : 0;
 	if (list->pending && strcmp(list->node.name, node.name) == 0) {
 		list->node.size += rec->len;
 		list->node.multi_extent = true;
@@ -289,6 +294,17 @@ list_record(struct listing *list, const struct iso_record *rec)
 	}
 	list->pending = (rec->flags & ISO_FLAG_MORE) != 0;
 	return list->pending ? 0 : list->each(list->arg, &list->node);
+}
+
+static bool
+holds_relocated(const struct iso *iso, const struct iso_node *dir)
+{
+	uint64_t root = iso->main->root_off, len = iso->main->root_len;
+
+	return iso->main->susp && dir->record_off >= root &&
+	    dir->record_off - root < len &&
+	    (strcasecmp(dir->name, "rr_moved") == 0 ||
+		strcasecmp(dir->name, ".rr_moved") == 0);
 }
 
 int
@@ -302,6 +318,7 @@ iso_list(struct iso *iso, const struct iso_node *dir,
 
 	if (!S_ISDIR(dir->mode))
 		return -ENOTDIR;
+	list.moved = holds_relocated(iso, dir);
 	rc = iso_dir_open(&it, iso, iso->main, dir->off, dir->size);
 	if (rc < 0)
 		return rc;

@@ -339,6 +339,27 @@ iso_rock_ridge(const struct iso *iso, const struct iso_tree *tree,
 	return rr.has_child ? follow_child(iso, tree, rr.child, node) : 0;
 }
 
+int
+iso_is_relocated(
+    const struct iso *iso, const struct iso_tree *tree, uint64_t off)
+{
+	struct iso_dir dir;
+	struct iso_record rec;
+	struct iso_susp susp;
+	struct iso_entry entry;
+	int rc = iso_record_at(&dir, iso, tree, off, &rec);
+
+	if (rc == 0)
+		rc = iso_dir_next(&dir, &rec);
+	if (rc <= 0)
+		return rc == -EINVAL ? 0 : rc;
+	iso_susp_start(&susp, iso, tree, &rec);
+	while ((rc = iso_susp_next(&susp, &entry)) == 1)
+		if (iso_entry_is(&entry, "PL", 12))
+			return 1;
+	return rc;
+}
+
 /* A symbolic link's target as it grows. */
 struct target {
 	char *buf;

@@ -189,6 +189,35 @@ every_shape_of_tree_is_read(void)
 }
 
 static void
+relocated_directories_have_one_place(void)
+{
+	static const char *const makers[] = {
+	    "genisoimage -quiet -R -o r.iso t",
+	    "xorriso -as mkisofs -quiet -R -rr_reloc_dir /rr_moved -o r.iso t",
+	    "makefs -t cd9660 -o rockridge r.iso t",
+	};
+
+	if (make_tree() != 0 || !have("genisoimage") || !have("xorriso") ||
+	    !have("makefs"))
+		SKIP("no genisoimage, xorriso and makefs");
+	for (size_t i = 0; i < sizeof(makers) / sizeof(makers[0]); i++) {
+		scoped(blkdev_closep) struct blkdev *dev = NULL;
+		struct iso_node node;
+		struct iso *iso;
+
+		CHECK_EQ(sh("%s", makers[i]), 0);
+		iso = open_iso("r.iso", &dev);
+		CHECK_EQ(iso_check_tree(iso), 0);
+		CHECK_EQ(iso_lookup(
+			     iso, "d1/d2/d3/d4/d5/d6/d7/d8/d9/d10/deep", &node),
+		    0);
+		CHECK_EQ(entries_of(iso, "rr_moved"), 0);
+		CHECK_EQ(entries_of(iso, ".rr_moved"), 0);
+		iso_close(iso);
+	}
+}
+
+static void
 check_link(struct iso *iso, const char *path, const char *want)
 {
 	struct iso_node node;
@@ -292,6 +321,8 @@ last_session_counts(void)
 
 TESTS({"FreeBSD's release layout is read", freebsd_release_layout_is_read},
     {"every shape of tree is read", every_shape_of_tree_is_read},
+    {"relocated directories have one place",
+	relocated_directories_have_one_place},
     {"long names and links go on in other areas",
 	long_names_and_links_go_on_in_other_areas},
     {"Joliet names become UTF-8", joliet_names_become_utf8},

@@ -195,12 +195,68 @@ trees_that_never_end_are_faults(void)
 	for (unsigned i = 0; i < 9; i++)
 		put_file(&mini, "A", (char *)&ce, sizeof(ce));
 	check_finds(&mini, 1, "makes all continuations longer");
-	/* A directory that holds itself is visited once. */
+	/* A directory that holds itself. */
 	mini_init(&mini, true);
 	put_file(&mini, "A", "", 0)->flags = ISO_FLAG_DIRECTORY;
 	mini.last->extent = both32(ROOT);
 	mini.last->size = both32(ISO_SECTOR);
-	check_finds(&mini, 0, "");
+	check_finds(&mini, 1, "more than one place");
+}
+
+/* What iso_check_tree answers. */
+static int
+tree_of(const struct mini *mini)
+{
+	scoped(blkdev_closep) struct blkdev *dev = NULL;
+	struct iso *iso = NULL;
+	int rc;
+
+	CHECK_EQ(mini_open(mini, &dev, &iso), 0);
+	if (iso == NULL)
+		return -EIO;
+	rc = iso_check_tree(iso);
+	CHECK_EQ(log_errors, rc < 0);
+	iso_close(iso);
+	return rc;
+}
+
+static void
+directories_in_two_places_are_no_tree(void)
+{
+	struct iso_susp_link_disk cl = {
+	    .head = {.sig = "CL", .len = 12}, .block = both32(CHILD)};
+	static struct mini mini;
+
+	mini_init(&mini, true);
+	put_child(&mini, "", 0);
+	CHECK_EQ(tree_of(&mini), 0);
+	put_child(&mini, "", 0);
+	CHECK_EQ(tree_of(&mini), -ECORRUPT);
+	CHECK(strstr(last_error, "more than one place") != NULL);
+	/* Relocated by makefs, and too often. */
+	mini_init(&mini, true);
+	put_child(&mini, "", 0);
+	put_file(&mini, "A", (char *)&cl, sizeof(cl));
+	CHECK_EQ(tree_of(&mini), 0);
+	put_file(&mini, "B", (char *)&cl, sizeof(cl));
+	CHECK_EQ(tree_of(&mini), -ECORRUPT);
+	/* A CL back to the root. */
+	cl.block = both32(ROOT);
+	mini_init(&mini, true);
+	put_file(&mini, "A", (char *)&cl, sizeof(cl));
+	CHECK_EQ(tree_of(&mini), -ECORRUPT);
+	CHECK(strstr(last_error, "inside itself") != NULL);
+	cl.block = both32(CHILD);
+	/* Relocated: the second record is not shown. */
+	mini_init(&mini, true);
+	put_child(&mini, "RE\4\1", 4);
+	put_file(&mini, "A", (char *)&cl, sizeof(cl));
+	CHECK_EQ(tree_of(&mini), 0);
+	mini_init(&mini, true);
+	put_file(&mini, "A", "", 0)->flags = ISO_FLAG_DIRECTORY;
+	mini.last->extent = both32(ROOT);
+	mini.last->size = both32(ISO_SECTOR);
+	CHECK_EQ(tree_of(&mini), -ECORRUPT);
 }
 
 static void
@@ -310,6 +366,8 @@ TESTS({"messages are kept", start_keeping_errors},
     {"path tables are checked", path_tables_are_checked},
     {"system use entries are checked", system_use_entries_are_checked},
     {"trees that never end are faults", trees_that_never_end_are_faults},
+    {"directories in two places are no tree",
+	directories_in_two_places_are_no_tree},
     {"boot entries are checked", boot_entries_are_checked},
     {"GPTs are checked", gpts_are_checked},
     {"random damage never crashes", random_damage_never_crashes})

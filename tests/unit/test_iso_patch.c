@@ -207,6 +207,8 @@ check_as_we_see(const char *in, const char *out, const char *image)
 	check_boot_images(pair.old, pair.new, from, to);
 	CHECK(iso_info(pair.new)->size <= to->size);
 	CHECK_EQ(iso_check(pair.old), 0);
+	CHECK_EQ(iso_check_tree(pair.old), 0);
+	CHECK_EQ(iso_check_tree(pair.new), 0);
 	CHECK_EQ(iso_check(pair.new), 0);
 	iso_close(pair.old);
 	iso_close(pair.new);

@@ -46,6 +46,12 @@ cmd_errors_said(void)
 	return errors_said;
 }
 
+void
+cmd_error_was_said(void)
+{
+	errors_said++;
+}
+
 bool
 cmd_quiet(void)
 {

@@ -85,6 +85,9 @@ MUST_CHECK int cmd_flush_stdout(void);
 /* How many lines of log_error have been shown so far. */
 unsigned cmd_errors_said(void);
 
+/* An error has been said by another way than our log's sink. */
+void cmd_error_was_said(void);
+
 /* Install the sink that counts errors and respects the progress bar. */
 void cmd_log_init(void);
 

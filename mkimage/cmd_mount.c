@@ -90,7 +90,9 @@ run_mount(int argc, char **argv)
 	m.dir = argv[optind + 1];
 	m.options = joined;
 	rc = mount_run(&m);
-	return rc == -EINVAL ? CMD_USAGE : cmd_exit(rc);
+	if (rc < 0)
+		cmd_error_was_said(); /* by the daemon that could not start */
+	return cmd_exit(rc);
 }
 
 const struct command cmd_mount = {

@@ -196,6 +196,9 @@ overlay_file_open(const char *path, int flags, struct overlay_file **out)
 		host_close(&f->file);
 		return rc;
 	}
+	/* A writer clears away what a crashed compaction left. */
+	if ((flags & O_ACCMODE) == O_RDWR)
+		(void)unlinkat(f->dir, f->temp, 0);
 	*out = &f->file;
 	return 0;
 }

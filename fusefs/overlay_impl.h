@@ -44,7 +44,7 @@ struct overlay_file {
 	const char *name; /* for messages */
 };
 
-/* The host file at path; flags of open(2). */
+/* The host file at path; flags of open(2): O_RDONLY, or O_RDWR for a writer. */
 MUST_CHECK int overlay_file_open(
     const char *path, int flags, struct overlay_file **out);
 

@@ -124,20 +124,19 @@ read_some(struct overlay *o, uint64_t off, uint8_t *buf, size_t len,
     struct scratch *s)
 {
 	const struct overlay_extent *e;
-	uint64_t begin;
 	size_t n = len;
 	int rc;
 
 	pthread_rwlock_rdlock(&o->lock);
 	e = overlay_map_find(&o->state.map, off / OVERLAY_BLOCK);
-	begin = e != NULL ? e->no * OVERLAY_BLOCK : UINT64_MAX;
-	if (begin <= off) {
+	if (e != NULL && e->no * OVERLAY_BLOCK <= off) {
 		n = (size_t)min64(len, (e->no + e->n) * OVERLAY_BLOCK - off);
 		rc = read_extent(o, e, off, buf, n, s);
 		pthread_rwlock_unlock(&o->lock);
 	} else {
+		if (e != NULL)
+			n = (size_t)min64(len, e->no * OVERLAY_BLOCK - off);
 		pthread_rwlock_unlock(&o->lock);
-		n = (size_t)min64(len, begin - off);
 		rc = read_base(o, off, buf, n);
 	}
 	return rc < 0 ? rc : (int64_t)n;

@@ -107,7 +107,7 @@ what_a_crashed_creation_left_is_replaced(void)
 static void
 a_session_on_disk_survives(void)
 {
-	char dir[64], path[80];
+	char dir[64], path[80], temp[90];
 	struct blkdev *base = base_open(), *dev, *reader;
 	struct stat before, after;
 
@@ -135,6 +135,8 @@ a_session_on_disk_survives(void)
 	fill(dev, 50, 1, 'z');
 	CHECK_EQ(overlay_finish(dev), 0);
 	blkdev_close(dev);
+	snprintf(temp, sizeof(temp), "%s/.o.new", dir);
+	close(open(temp, O_CREAT | O_WRONLY, 0600)); /* a crash's */
 	CHECK_EQ(overlay_open(path, &id, base, 0, &dev), 0);
 	CHECK_EQ(byte_at(dev, 9 * B), 99);
 	CHECK_EQ(byte_at(dev, 50 * B), 'z');

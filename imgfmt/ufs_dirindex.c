@@ -312,8 +312,8 @@ ufs_dirindex_add(struct ufs *fs, struct ufs_node *dir, const char *name,
 	ix = dir->index;
 	if (ix != NULL) {
 		before = bytes_of(ix);
-		rc = index_add(ix, name_hash(fs, name, len),
-		    (uint32_t)(off / UFS_DIRBLK));
+		rc = index_add(
+		    ix, name_hash(fs, name, len), (uint32_t)(off / UFS_DIRBLK));
 		fs->dirindexes.bytes += bytes_of(ix) - before;
 		trim_to_total(fs, ix);
 		if (rc < 0)

@@ -42,8 +42,9 @@ if command -v mandoc >/dev/null; then
 		# The command's own section of the manual, up to the next one.
 		awk -v c="$c" '$1 == "relive" && NF > 1 { on = $2 == c } on' \
 			"$work/man" | sed -n '/OPTIONS/,$d;p' >"$work/section"
-		"$relive" "$c" --help | grep -oE '(^|[ ,])--[a-z-]+' |
-			tr -d ' ,' | sort -u | grep -vE '^--(help|quiet|verbose)$' |
+		"$relive" "$c" --help |
+			sed -nE 's/^ +(-[A-Za-z], )?(--[a-z-]+).*/\2/p' |
+			grep -vE '^--(help|quiet|verbose)$' |
 			while read -r option; do
 				grep -qF -- "$option" "$work/section" ||
 					echo "$option of $c is not in relive(1)"

@@ -301,6 +301,7 @@ MUST_CHECK int ufs_reap(struct ufs *fs, const uint64_t *inos, size_t n);
  * Make the file system (and the device) about bytes large, at least as much
  * as one more inode or block needs; rewrites the backup superblocks
  * (formats.md 2.18).  -EINVAL: it is that large already.  -EFBIG.
+ * -EOPNOTSUPP: the device cannot be resized.
  */
 MUST_CHECK int ufs_grow(struct ufs *fs, uint64_t bytes);
 
@@ -321,7 +322,7 @@ struct ufs_mkfs {
 /*
  * Write an empty file system (root directory only) over all of dev.
  * -EINVAL, said: geometry that formats.md 2.12 forbids; -ENOSPC: dev is too
- * small (formats.md 3.10: 8 blocks).
+ * small (formats.md 2.12: 8 blocks).
  */
 MUST_CHECK int ufs_mkfs(struct blkdev *dev, const struct ufs_mkfs *how);
 
@@ -331,8 +332,9 @@ typedef int ufs_check_progress(void *arg, uint64_t done, uint64_t total);
 /*
  * Judge the file system on dev as fsck_ffs would (formats.md 2.14), with
  * check hashes and backup superblocks; reads only, independent of the engine.
- * Each fault is one log_error line with its place; their number is returned,
- * or -errno where checking could not go on.  orphans: inodes that may have no
+ * Each fault is one log_error line with its place (the first hundred of them;
+ * log_info lines tell the paths of their inodes); their number is returned, or
+ * -errno where checking could not go on.  orphans: inodes that may have no
  * name.  Unclean file systems are judged too, the flag is a fault of its own.
  */
 MUST_CHECK int ufs_check(struct blkdev *dev, const uint64_t *orphans,

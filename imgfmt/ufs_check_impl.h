@@ -62,6 +62,7 @@ struct ufs_fsck {
 		uint64_t ino, dir;
 	} faulty[UFS_FSCK_TOLD];
 	size_t nfaulty;
+	uint64_t path_bytes;           /* looked through to tell their paths */
 	uint8_t *used;                 /* bit per fragment */
 	struct ufs_fsck_inode *inodes; /* ufs_ninodes(&sb) of them */
 	struct ufs_fsck_dir *dirs;

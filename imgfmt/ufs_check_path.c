@@ -9,8 +9,12 @@
 #include "log.h"
 #include "ufs_check_impl.h"
 
-/* Directories above each other that are followed; then the path is cut. */
-enum { DEPTH_MOST = 64 };
+enum {
+	/* Directories above each other that are followed; then it is cut. */
+	DEPTH_MOST = 64,
+	/* Bytes of directories to look through for all paths together. */
+	BYTES_MOST = 1 << 30,
+};
 
 /* A search through one directory. */
 struct search {
@@ -68,12 +72,16 @@ search_block(
 {
 	const struct ufs_super *sb = &w->f->sb;
 	uint64_t off = lbn << sb->bshift;
+	struct search *s = w->arg;
 	int r;
 
+	w->f->path_bytes += bytes;
+	if (s->found || w->f->path_bytes > BYTES_MOST)
+		return -ECANCELED;
 	r = blkdev_read(w->f->dev, ufs_frag_off(sb, fsb), w->f->block, bytes);
 	for (uint32_t i = 0; r == 0 && i < bytes && off + i < w->d->size;
 	     i += UFS_DIRBLK)
-		search_chunk(w->arg, w->f->block + i);
+		search_chunk(s, w->f->block + i);
 	return r;
 }
 
@@ -92,7 +100,9 @@ search_directory(struct search *s)
 	int r = ufs_fsck_read_inode(s->f, s->dir, &d);
 
 	w.d = &d;
-	return r < 0 ? r : ufs_fsck_walk(&w);
+	if (r == 0)
+		r = ufs_fsck_walk(&w);
+	return r == -ECANCELED ? 0 : r;
 }
 
 /*

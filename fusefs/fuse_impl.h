@@ -217,8 +217,12 @@ void server_ready(struct server *server);
 /* -- fuse_signals.c -------------------------------------------------------- */
 
 /*
- * Block the signals that end the daemon, in this thread and all that it
- * starts later, and let a thread wait for them: it flushes and unmounts, which
+ * Block the signals that end the daemon, or let them end it at once.  Threads
+ * inherit this: all must be started with them blocked.
+ */
+void signals_block(bool blocked);
+/*
+ * Block them, and let a thread wait for them: it flushes and unmounts, which
  * ends the loop.
  */
 MUST_CHECK int signals_open(struct server *server);

@@ -324,10 +324,14 @@ run(const struct mount_options *options, const struct mount_plan *plan,
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	scoped(freep) char *source = NULL;
 	struct pool *pool = NULL;
-	int rc = pool_open(0, &pool);
+	int rc;
 
+	signals_block(true);
+	rc = pool_open(0, &pool);
+	signals_block(false); /* unpacking a .gz takes time */
 	if (rc == 0)
 		rc = open_session(options, plan, pool, &server.session);
+	signals_block(true);
 	if (rc == 0)
 		rc = start_server(&server, plan);
 	if (rc == 0)

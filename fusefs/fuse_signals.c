@@ -76,16 +76,23 @@ wait_for_signals(void *arg)
 	return NULL;
 }
 
+void
+signals_block(bool blocked)
+{
+	sigset_t set;
+
+	ending_signals(&set);
+	(void)pthread_sigmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 int
 signals_open(struct server *server)
 {
 	const struct sigaction wake = {.sa_handler = on_wake};
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
-	sigset_t set;
 	int rc;
 
-	ending_signals(&set);
-	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signals_block(true);
 	(void)sigaction(SIGUSR1, &wake, NULL);
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	loop_thread = pthread_self();

@@ -347,6 +347,20 @@ add_cache(struct session *session)
 	return rc;
 }
 
+/* A file system without a root directory would be a mount of nothing. */
+static int
+check_root(const struct session *session)
+{
+	struct ufs_attr root;
+	int rc = ufs_getattr(session->fs, UFS_ROOT, &root);
+
+	if (rc == 0 && (root.mode & 0170000) == 0040000)
+		return 0;
+	if (rc == 0 || rc == -ESTALE)
+		log_error("'%s' has no root directory", session->image->path);
+	return rc == 0 || rc == -ESTALE ? -ECORRUPT : rc;
+}
+
 static int
 add_fs(struct opening *o)
 {
@@ -368,8 +382,9 @@ add_fs(struct opening *o)
 		session->fs = NULL;
 		return rc;
 	}
-	if (!options.writable)
-		return 0;
+	rc = check_root(session);
+	if (rc < 0 || !options.writable)
+		return rc;
 	if (session->overlay != NULL)
 		rc = reap_orphans(session);
 	if (rc == 0 && !writer)

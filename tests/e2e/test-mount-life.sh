@@ -1,0 +1,135 @@
+#!/bin/bash
+# The life of a mount: up before the command ends, down with everything
+# durable, and what becomes of daemons that are killed.
+. "$(dirname "$0")/lib.sh"
+need_root
+need_fuse
+need makefs fuser
+
+make_tree "$work/tree"
+make_ufs "$work/live.ufs" "$work/tree" 2 32768 4096
+img=$work/live.ufs
+
+daemon_pid() {
+	sed -n 's/^pid //p' "$img.relive/mount"
+}
+
+wait_gone() { # wait_gone PID
+	for _ in $(seq 100); do
+		kill -0 "$1" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	return 1
+}
+
+check "mount returns once the mount is up" mount_at "$mnt" "$img"
+check "and it is there at once" test -f "$mnt/etc/rc.conf"
+check "in the mount table under its own type" \
+	grep -q " $mnt fuse.relive rw,nosuid,nodev,.*default_permissions,allow_other" /proc/mounts
+refuse "a second mount of the image is refused, with who has it" 1 \
+	"is mounted at '$mnt' \(process [0-9]+\)" "$relive" mount "$img" "$work/tree"
+refuse "a mount point that is in use is refused" 1 "is mounted already" \
+	"$relive" mount "$work/live.ufs" "$mnt"
+check "a read-only mount beside it works" eval \
+	'mkdir "$work/ro" && mount_at "$work/ro" "$img" --ro && test -f "$work/ro/etc/rc"'
+check "and is read-only" eval '! touch "$work/ro/x" 2>/dev/null'
+check "and goes away" umount_at "$work/ro"
+
+echo one >"$mnt/one"
+exec 3>>"$mnt/one"
+refuse "umount says when files are open" 1 "is in use" umount_at "$mnt"
+check "and the mount is still there" test -f "$mnt/one"
+exec 3>&-
+pid=$(daemon_pid)
+check "umount works once they are closed" umount_at "$mnt"
+check "and the daemon has released the session" flock -n "$img.relive/lock" true
+check "and left no sign of a mount" test ! -e "$img.relive/mount"
+check "and ended" wait_gone "$pid"
+refuse "umount of what is no mount" 1 "not a mount of relive" umount_at "$mnt"
+check "what was written is there again" eval \
+	'mount_at "$mnt" "$img" && grep -q one "$mnt/one"'
+
+echo two >"$mnt/two"
+pid=$(daemon_pid)
+kill -TERM "$pid"
+check "SIGTERM ends the daemon" wait_gone "$pid"
+check "and the mount" eval '! mountpoint -q "$mnt"'
+check "and what was written is kept" eval \
+	'mount_at "$mnt" "$img" && grep -q two "$mnt/two"'
+
+exec 3>"$mnt/three"
+echo three >&3
+pid=$(daemon_pid)
+kill -INT "$pid"
+check "SIGINT ends it though a file is open" wait_gone "$pid"
+exec 3>&-
+check "and what was written is kept" eval \
+	'mount_at "$mnt" "$img" && grep -q three "$mnt/three"'
+
+echo four >"$mnt/four"
+check "umount(8) is as good" eval 'umount "$mnt" && mount_at "$mnt" "$img" &&
+	grep -q four "$mnt/four"'
+
+echo five >"$mnt/five"
+sync "$mnt/five"
+echo six >"$mnt/six"
+pid=$(daemon_pid)
+kill -KILL "$pid"
+wait_gone "$pid"
+check "after kill -9 the mount point is dead" eval '! ls "$mnt" 2>/dev/null'
+check "mount heals it" mount_at "$mnt" "$img"
+check "and what fsync had confirmed is there" grep -q five "$mnt/five"
+check "and it is a clean file system" eval 'umount_at "$mnt" &&
+	"$relive" check "$img.relive"'
+
+mount_at "$mnt" "$img"
+kill -KILL "$(daemon_pid)"
+sleep 0.2
+check "umount takes a dead mount away" umount_at "$mnt"
+
+mount_at "$mnt" "$img"
+python3 - "$mnt" <<'END'
+import os, sys
+keep = [os.open(f"{sys.argv[1]}/gone{i}", os.O_RDWR | os.O_CREAT)
+	for i in range(50)]
+for i, fd in enumerate(keep):
+	os.write(fd, b"x" * 100000)
+	os.unlink(f"{sys.argv[1]}/gone{i}")
+assert all(os.fstat(fd).st_nlink == 0 for fd in keep)
+os.fsync(keep[0])
+END
+kill -KILL "$(daemon_pid)"
+sleep 0.2
+check "files that were unlinked but open leave nothing behind" eval \
+	'mount_at "$mnt" "$img" && umount_at "$mnt" &&
+	"$relive" check "$img.relive"'
+
+mkdir "$work/over"
+cp "$img" "$work/over/live.ufs"
+check "a mount may cover its own image and session" eval \
+	'mount_at "$work/over" "$work/over/live.ufs" &&
+	echo deep >"$work/over/deep" && sync "$work/over/deep" &&
+	umount_at "$work/over" && test ! -e "$work/over/deep"'
+check "and keeps its edits" eval \
+	'mount_at "$work/over" "$work/over/live.ufs" &&
+	grep -q deep "$work/over/deep" && umount_at "$work/over"'
+
+check "a session folder is an address" eval \
+	'mount_at "$mnt" "$img.relive" && grep -q five "$mnt/five" &&
+	umount_at "$mnt"'
+check "--session puts it elsewhere" eval \
+	'mount_at "$mnt" "$img" --session "$work/else" && test ! -e "$mnt/five" &&
+	echo x >"$mnt/seven" && umount_at "$mnt" && test -d "$work/else" &&
+	mount_at "$mnt" "$work/else" && test -e "$mnt/seven" && umount_at "$mnt"'
+
+refuse "a mount point that is not there" 1 "No such file" \
+	"$relive" mount "$img" "$work/nowhere"
+refuse "a mount point that is a file" 1 "is not a folder" \
+	"$relive" mount "$img" "$img"
+refuse "an image that is not there" 1 "No such file" \
+	"$relive" mount "$work/nothing" "$mnt"
+refuse "an image of no kind" 1 "of no kind" \
+	"$relive" mount "$work/tree/boot/kernel/kernel" "$mnt"
+refuse "an option nobody knows" 2 "unknown mount option 'froboz'" \
+	"$relive" mount -o froboz "$img" "$mnt"
+end

@@ -2,8 +2,8 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <sys/sysmacros.h>
 
+#include "../imgfmt/compat.h"
 #include "../imgfmt/log.h"
 #include "fuse_impl.h"
 

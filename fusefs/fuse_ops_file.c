@@ -80,6 +80,9 @@ ops_fsync(
 	fuse_reply_err(req, -flush_now(server_of(req)->flusher));
 }
 
+/* <linux/falloc.h>, which is what the kernel speaks wherever it runs. */
+enum { KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16 };
+
 /* How fallocate's mode is called in the engine; -EOPNOTSUPP. */
 static int
 allocation_of(int mode)
@@ -87,19 +90,19 @@ allocation_of(int mode)
 	switch (mode) {
 	case 0:
 		return UFS_ALLOC;
-	case FALLOC_FL_KEEP_SIZE:
+	case KEEP_SIZE:
 		return UFS_ALLOC_KEEP;
-	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+	case PUNCH_HOLE | KEEP_SIZE:
 		return UFS_PUNCH;
-	case FALLOC_FL_ZERO_RANGE:
-	case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+	case ZERO_RANGE:
+	case ZERO_RANGE | KEEP_SIZE:
 		return UFS_ZERO;
 	default:
 		return -EOPNOTSUPP;
 	}
 }
 
-/* FALLOC_FL_ZERO_RANGE alone also makes a file longer. */
+/* ZERO_RANGE alone also makes a file longer. */
 static int
 extend_to(const struct server *server, uint64_t ino, uint64_t end)
 {
@@ -118,7 +121,7 @@ allocate(struct server *server, uint64_t ino, int mode, off_t off, off_t len)
 	int how = allocation_of(mode);
 	int rc = how < 0 ? how : flush_admit(server->flusher);
 
-	if (rc == 0 && mode == FALLOC_FL_ZERO_RANGE)
+	if (rc == 0 && mode == ZERO_RANGE)
 		rc = extend_to(server, ino, (uint64_t)off + (uint64_t)len);
 	if (rc == 0)
 		rc = ufs_allocate(

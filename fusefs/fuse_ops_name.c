@@ -1,8 +1,8 @@
 /* Handlers that give names and take them away. */
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
+#include "../imgfmt/compat.h"
 #include "fuse_impl.h"
 
 /* Something new in dir, of mode's type. */

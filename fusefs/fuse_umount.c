@@ -34,15 +34,15 @@ static int
 flush_mount(const char *dir)
 {
 	scoped(fdclosep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc;
 
 	if (fd < 0)
 		/* Root may not look into a user's mount, only remove it; and
 		 * of a damaged image even its root may not open.  What is left
 		 * the daemon flushes on its way out. */
 		return errno == ENOTCONN || errno == ECONNABORTED ? -errno : 0;
-	if (syncfs(fd) < 0 || fsync(fd) < 0)
-		return -errno;
-	return 0;
+	rc = compat_syncfs(fd);
+	return rc < 0 ? rc : fsync(fd) < 0 ? -errno : 0;
 }
 
 static int

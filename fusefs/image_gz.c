@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../imgfmt/compat.h"
 #include "../imgfmt/crc32c.h"
 #include "../imgfmt/gz.h"
 #include "../imgfmt/log.h"
@@ -104,18 +105,6 @@ inflate_anonymous(struct image_walk *walk, struct blkdev **out)
 	return rc;
 }
 
-/* Give the nameless file fd the name path. */
-static int
-name_file(int fd, const char *path)
-{
-	char self[64];
-
-	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
-		return 0;
-	return errno == EEXIST ? 0 : -errno; /* somebody was faster */
-}
-
 /*
  * Inflate into a file without a name, which a kill leaves nothing of; where
  * there is no such thing, into a temporary one.
@@ -124,14 +113,15 @@ static int
 inflate_named(struct image_walk *walk, const char *path)
 {
 	scoped(freep) char *temporary = NULL;
-	scoped(fdclosep) int fd =
-	    open(walk->options->scratch, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+	scoped(fdclosep) int fd = compat_nameless_file(walk->options->scratch);
 	int rc;
 
 	if (fd >= 0) {
 		rc = inflate_to(walk, fd);
-		return rc < 0 ? rc : name_file(fd, path);
+		return rc < 0 ? rc : compat_name_file(fd, path);
 	}
+	if (fd != -EOPNOTSUPP)
+		return fd;
 	if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
 		temporary = NULL;
 		return -ENOMEM;

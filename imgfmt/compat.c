@@ -1,5 +1,6 @@
 #include "compat.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <spawn.h>
 #include <string.h>
@@ -118,6 +119,33 @@ compat_unmount(const char *dir, bool lazy)
 	return errno == EPERM ? unmount_by_helper(dir, lazy) : -errno;
 }
 
+int
+compat_nameless_file(const char *dir)
+{
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+
+	if (fd < 0)
+		return errno == EISDIR ? -EOPNOTSUPP : -errno;
+	return fd;
+}
+
+int
+compat_name_file(int fd, const char *path)
+{
+	char self[64];
+
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+		return 0;
+	return errno == EEXIST ? 0 : -errno;
+}
+
+int
+compat_sync_fs(int fd)
+{
+	return syncfs(fd) < 0 ? -errno : 0;
+}
+
 #else /* FreeBSD */
 
 int
@@ -155,6 +183,26 @@ compat_rwlock_init(pthread_rwlock_t *lock)
 #if defined(__linux__)
 	rc = pthread_rwlockattr_setkind_np(
 	    &attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	int compat_nameless_file(const char *dir)
+	{
+		(void)dir;
+		return -EOPNOTSUPP;
+	}
+
+	int compat_name_file(int fd, const char *path)
+	{
+		(void)fd;
+		(void)path;
+		return -EOPNOTSUPP;
+	}
+
+	int compat_sync_fs(int fd)
+	{
+		(void)fd;
+		sync();
+		return 0;
+	}
+
 #endif
 	if (rc == 0)
 		rc = pthread_rwlock_init(lock, &attr);

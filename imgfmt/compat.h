@@ -11,6 +11,12 @@
 
 #include "err.h"
 
+#if defined(__linux__)
+#include <sys/sysmacros.h> /* major, minor, makedev */
+#else
+#include <sys/types.h>
+#endif
+
 /*
  * Let the kernel copy up to len bytes between two files, sharing extents
  * where it can.  Bytes copied, 0 at the end of from, or -errno; -EXDEV,
@@ -54,5 +60,16 @@ MUST_CHECK int compat_unmount(const char *dir, bool lazy);
  * thread must not lock it for reading twice.  -ENOMEM, -EAGAIN.
  */
 MUST_CHECK int compat_rwlock_init(pthread_rwlock_t *lock);
+
+/*
+ * A file in the folder dir that has no name and is gone when it is closed,
+ * unless compat_name_file gives it one.  -EOPNOTSUPP: there is no such thing.
+ */
+MUST_CHECK int compat_nameless_file(const char *dir);
+/* 0 also where path exists already: somebody was faster. */
+MUST_CHECK int compat_name_file(int fd, const char *path);
+
+/* All dirty pages of the file system that fd is on reach it. */
+MUST_CHECK int compat_sync_fs(int fd);
 
 #endif

@@ -140,13 +140,22 @@ compat_name_file(int fd, const char *path)
 	return errno == EEXIST ? 0 : -errno;
 }
 
+#else /* FreeBSD */
+
 int
-compat_sync_fs(int fd)
+compat_nameless_file(const char *dir)
 {
-	return syncfs(fd) < 0 ? -errno : 0;
+	(void)dir;
+	return -EOPNOTSUPP;
 }
 
-#else /* FreeBSD */
+int
+compat_name_file(int fd, const char *path)
+{
+	(void)fd;
+	(void)path;
+	return -EOPNOTSUPP;
+}
 
 int
 compat_mounts(
@@ -183,26 +192,6 @@ compat_rwlock_init(pthread_rwlock_t *lock)
 #if defined(__linux__)
 	rc = pthread_rwlockattr_setkind_np(
 	    &attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	int compat_nameless_file(const char *dir)
-	{
-		(void)dir;
-		return -EOPNOTSUPP;
-	}
-
-	int compat_name_file(int fd, const char *path)
-	{
-		(void)fd;
-		(void)path;
-		return -EOPNOTSUPP;
-	}
-
-	int compat_sync_fs(int fd)
-	{
-		(void)fd;
-		sync();
-		return 0;
-	}
-
 #endif
 	if (rc == 0)
 		rc = pthread_rwlock_init(lock, &attr);

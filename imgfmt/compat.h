@@ -69,7 +69,4 @@ MUST_CHECK int compat_nameless_file(const char *dir);
 /* 0 also where path exists already: somebody was faster. */
 MUST_CHECK int compat_name_file(int fd, const char *path);
 
-/* All dirty pages of the file system that fd is on reach it. */
-MUST_CHECK int compat_sync_fs(int fd);
-
 #endif

@@ -40,12 +40,6 @@ cmd_log_init(void)
 	log_set_sink(sink);
 }
 
-void
-cmd_error_was_said(void)
-{
-	errors_said++;
-}
-
 unsigned
 cmd_errors_said(void)
 {

@@ -85,11 +85,7 @@ MUST_CHECK int cmd_flush_stdout(void);
 /* How many lines of log_error have been shown so far. */
 unsigned cmd_errors_said(void);
 
-<<<<<<< HEAD
 /* An error has been said by another way than our log's sink. */
-=======
-/* Another process of ours has said one. */
->>>>>>> de23b05 (fusefs: the life of a mount, tested end to end)
 void cmd_error_was_said(void);
 
 /* Install the sink that counts errors and respects the progress bar. */

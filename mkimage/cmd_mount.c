@@ -90,15 +90,9 @@ run_mount(int argc, char **argv)
 	m.dir = argv[optind + 1];
 	m.options = joined;
 	rc = mount_run(&m);
-<<<<<<< HEAD
 	if (rc < 0)
 		cmd_error_was_said(); /* by the daemon that could not start */
-	return cmd_exit(rc);
-=======
-	if (rc < 0) /* the daemon has said why, in a process of its own */
-		cmd_error_was_said();
 	return rc == -EINVAL ? CMD_USAGE : cmd_exit(rc);
->>>>>>> de23b05 (fusefs: the life of a mount, tested end to end)
 }
 
 const struct command cmd_mount = {

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The life of a mount: up before the command ends, down with everything
 # durable, and what becomes of daemons that are killed.
+# shellcheck disable=SC2016,SC2034 # check evaluates what it is given
 . "$(dirname "$0")/lib.sh"
 need_root
 need_fuse

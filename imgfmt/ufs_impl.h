@@ -29,8 +29,9 @@ struct ufs_node {
 	uint64_t ino;
 	struct ufs_dinode d;
 	unsigned refs; /* ufs_node_get minus ufs_node_put; by nodes_lock */
-	uint64_t pins; /* ufs_pin minus ufs_unpin */
+	uint64_t pins; /* ufs_pin minus ufs_unpin; by nodes_lock */
 	struct ufs_node *hash_next, *lru_prev, *lru_next;
+	bool is_idle; /* may be dropped from core; its pins are kept */
 	/* Directories: names found so far, or NULL (ufs_dirindex.c). */
 	struct ufs_dirindex *index;
 	bool index_refused; /* too many names, or damaged */
@@ -140,7 +141,15 @@ void ufs_node_forget(struct ufs *fs, struct ufs_node *node);
 /* A fresh node for the inode just allocated, zeroed but for ino. */
 MUST_CHECK int ufs_node_new(
     struct ufs *fs, uint64_t ino, struct ufs_node **out);
-/* Call each for every node that is in core; see ufs_readdir. */
+/*
+ * Drop the pins of an inode that is not in core, if they are at most n: true
+ * when that was all there is to do, because it has a name.
+ */
+bool ufs_pins_drop(struct ufs *fs, uint64_t ino, uint64_t n);
+/*
+ * Call each for every node that is in core, all that are pinned without a
+ * name among them; see ufs_readdir.
+ */
 int ufs_node_each(
     struct ufs *fs, int (*each)(void *arg, struct ufs_node *node), void *arg);
 MUST_CHECK int ufs_nodes_open(struct ufs *fs);

@@ -1,13 +1,19 @@
 #include <string.h>
 
 #include "log.h"
+#include "radix.h"
 #include "ufs_impl.h"
 
 /*
  * In-core inodes, by number.  A node is in the table from the first get on
  * and leaves it when it is forgotten (its inode was freed) or, oldest first,
- * when more than IDLE_MAX nodes have neither reference nor pin.  Only those
- * are on the list of idle nodes.
+ * when more than IDLE_MAX nodes are idle.
+ *
+ *  1. Idle is a node without a reference, unless it is pinned and has no name.
+ *  2. Idle nodes, and only those, are on the list.
+ *  3. The pins of a node that leaves are kept in a map, and come back with
+ *     it: whoever has seen a million inodes holds a million small numbers.
+ *     So what is in that map has a name.
  *
  * The table has its own lock, because readers run in parallel.  Two of them
  * may read the same inode at a time; the second then takes the first one's
@@ -21,6 +27,7 @@ struct ufs_node_table {
 	size_t nbuckets; /* a power of two */
 	size_t count, idle;
 	struct ufs_node *newest, *oldest; /* idle nodes */
+	struct radix pins; /* of inodes that are not in core, as pointers */
 };
 
 /* -- the table; all by nodes_lock ------------------------------------------ */
@@ -93,6 +100,7 @@ table_remove(struct ufs_node_table *t, struct ufs_node *node)
 static void
 idle_push(struct ufs_node_table *t, struct ufs_node *node)
 {
+	node->is_idle = true;
 	node->lru_prev = NULL;
 	node->lru_next = t->newest;
 	if (t->newest != NULL)
@@ -106,6 +114,7 @@ idle_push(struct ufs_node_table *t, struct ufs_node *node)
 static void
 idle_remove(struct ufs_node_table *t, struct ufs_node *node)
 {
+	node->is_idle = false;
 	if (node->lru_prev != NULL)
 		node->lru_prev->lru_next = node->lru_next;
 	else
@@ -128,9 +137,32 @@ node_free(struct ufs *fs, struct ufs_node *node)
 static void
 node_take(struct ufs_node_table *t, struct ufs_node *node)
 {
-	if (node->refs == 0 && node->pins == 0)
+	if (node->is_idle)
 		idle_remove(t, node);
 	node->refs++;
+}
+
+/* Take the node that has been idle longest out of the table, or NULL. */
+static struct ufs_node *
+node_evict(struct ufs_node_table *t)
+{
+	struct ufs_node *node = t->oldest;
+
+	if (node->pins > 0 &&
+	    radix_add(&t->pins, node->ino, (void *)(uintptr_t)node->pins) < 0)
+		return NULL; /* it stays in core */
+	idle_remove(t, node);
+	table_remove(t, node);
+	return node;
+}
+
+/* Give a node that comes into the table the pins that were kept for it. */
+static void
+pins_restore(struct ufs_node_table *t, struct ufs_node *node)
+{
+	node->pins = (uintptr_t)radix_get(&t->pins, node->ino);
+	if (node->pins > 0)
+		radix_remove(&t->pins, node->ino);
 }
 
 int
@@ -163,6 +195,7 @@ ufs_nodes_close(struct ufs *fs)
 			node_free(fs, node);
 		}
 	}
+	radix_release(&t->pins);
 	free(t->buckets);
 	free(t);
 	fs->nodes = NULL;
@@ -279,6 +312,7 @@ node_enter(struct ufs *fs, struct ufs_node *fresh)
 	node = table_find(fs->nodes, fresh->ino);
 	if (node == NULL) {
 		fresh->refs = 1;
+		pins_restore(fs->nodes, fresh);
 		table_insert(fs->nodes, fresh);
 	} else {
 		node_take(fs->nodes, node);
@@ -336,17 +370,28 @@ ufs_node_put(struct ufs *fs, struct ufs_node *node)
 	pthread_mutex_lock(&fs->nodes_lock);
 	assert(node->refs > 0);
 	node->refs--;
-	if (node->refs == 0 && node->pins == 0) {
+	if (node->refs == 0 && (node->pins == 0 || node->d.nlink > 0)) {
 		idle_push(t, node);
-		if (t->idle > IDLE_MAX) {
-			victim = t->oldest;
-			idle_remove(t, victim);
-			table_remove(t, victim);
-		}
+		if (t->idle > IDLE_MAX)
+			victim = node_evict(t);
 	}
 	pthread_mutex_unlock(&fs->nodes_lock);
 	if (victim != NULL)
 		node_free(fs, victim);
+}
+
+bool
+ufs_pins_drop(struct ufs *fs, uint64_t ino, uint64_t n)
+{
+	struct ufs_node_table *t = fs->nodes;
+	uint64_t pins;
+
+	pthread_mutex_lock(&fs->nodes_lock);
+	pins = (uintptr_t)radix_get(&t->pins, ino);
+	if (pins > 0 && pins <= n)
+		radix_remove(&t->pins, ino);
+	pthread_mutex_unlock(&fs->nodes_lock);
+	return pins > 0 && pins <= n;
 }
 
 int

@@ -62,6 +62,8 @@ unpin_named(struct ufs *fs, uint64_t ino, uint64_t n)
 	struct ufs_node *node;
 	int rc;
 
+	if (ufs_pins_drop(fs, ino, n))
+		return 1;
 	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {

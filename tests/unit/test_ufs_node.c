@@ -135,9 +135,9 @@ every_number_of_a_group_is_judged(void)
 	}
 }
 
-/* More nodes than are kept idle; the pinned one stays what it was. */
+/* More nodes than are kept idle; the pinned one stays in core. */
 static void
-idle_nodes_are_bounded_and_pinned_ones_stay(void)
+idle_nodes_are_bounded_and_pinned_ones_without_a_name_stay(void)
 {
 	struct ufs_node *pinned, *again;
 	struct ufs_attr attr;
@@ -168,6 +168,61 @@ idle_nodes_are_bounded_and_pinned_ones_stay(void)
 	lab_close(&lab);
 }
 
+static int
+count_node(void *arg, struct ufs_node *node)
+{
+	(*(unsigned *)arg)++;
+	return node->ino == 0;
+}
+
+/* Each inode pinned as often as its number's last digit says, and once. */
+static void
+pins_of_inodes_with_names_survive_without_their_nodes(void)
+{
+	struct ufs_node *node;
+	unsigned in_core = 0;
+	struct lab lab;
+	uint32_t n;
+
+	lab_make(&lab, 2, false);
+	n = (uint32_t)ufs_ninodes(&lab.sb);
+	CHECK(n > 4200);
+	for (uint32_t cgx = 0; cgx < lab.sb.ncg; cgx++) {
+		uint64_t off = ufs_frag_off(&lab.sb, ufs_cgtod(&lab.sb, cgx));
+
+		/* Without a sound group all its inodes count. */
+		CHECK_EQ(blkdev_write(lab.dev, off + 4, "x", 1), 0);
+	}
+	for (uint32_t ino = 3; ino < n; ino++) {
+		struct ufs_dinode d = {.mode = 0100644, .nlink = 1};
+
+		lab_inode(&lab, ino, &d);
+	}
+	lab_open(&lab);
+	for (uint32_t ino = 3; ino < n; ino++)
+		for (uint32_t k = 0; k <= ino % 10; k++)
+			CHECK_EQ(ufs_pin(lab.fs, ino), 0);
+	CHECK_EQ(ufs_node_each(lab.fs, count_node, &in_core), 0);
+	CHECK(in_core <= 4097);
+	for (uint32_t ino = 3; ino < n; ino++) {
+		CHECK_EQ(ufs_node_get(lab.fs, ino, &node), 0);
+		CHECK_EQ(node->pins, ino % 10 + 1);
+		ufs_node_put(lab.fs, node);
+	}
+	for (uint32_t ino = 3; ino < n; ino++) {
+		if (ino % 3 == 0) /* in two goes */
+			CHECK_EQ(ufs_unpin(lab.fs, ino, 1), 0);
+		if (ino % 10 > 0 || ino % 3 != 0)
+			CHECK_EQ(ufs_unpin(lab.fs, ino,
+				     ino % 10 + 1 - (ino % 3 == 0)),
+			    0);
+		CHECK_EQ(ufs_node_get(lab.fs, ino, &node), 0);
+		CHECK_EQ(node->pins, 0);
+		ufs_node_put(lab.fs, node);
+	}
+	lab_close(&lab);
+}
+
 #define T(name) \
 	{ \
 #name, name \
@@ -177,4 +232,5 @@ TESTS(T(numbers_without_an_inode_are_stale),
     T(an_inode_with_a_wrong_hash_is_refused),
     T(a_damaged_group_is_said_once_and_its_inodes_stay_readable),
     T(every_number_of_a_group_is_judged),
-    T(idle_nodes_are_bounded_and_pinned_ones_stay))
+    T(idle_nodes_are_bounded_and_pinned_ones_without_a_name_stay),
+    T(pins_of_inodes_with_names_survive_without_their_nodes))

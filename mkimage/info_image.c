@@ -162,22 +162,20 @@ info_iso(struct report *r, struct iso *iso, const struct image *image,
 	put_images(r, found, nfound);
 }
 
-/* What kind of content the bytes of a part of dev are. */
-static const char *
+/* What kind of content a part of dev has, or -errno. */
+static int
 kind_of_part(struct blkdev *dev, const struct part *p)
 {
 	struct blkdev *whole = blkdev_ref(dev), *slice = NULL;
-	const char *name;
-	int kind;
+	int kind = blkdev_slice_open(whole, p->off, p->len, &slice);
 
-	if (blkdev_slice_open(whole, p->off, p->len, &slice) < 0) {
+	if (kind < 0) {
 		blkdev_close(whole);
-		return "outside the device";
+		return kind;
 	}
 	kind = image_identify(slice);
-	name = kind < 0 ? "unreadable" : image_kind_name(kind);
 	blkdev_close(slice);
-	return name;
+	return kind;
 }
 
 int
@@ -192,11 +190,13 @@ info_partitions(struct report *r, struct blkdev *dev)
 	report_list(r, "partitions", "partitions");
 	for (unsigned i = 0; i < table->n; i++) {
 		const struct part *p = &table->part[i];
-		const char *kind = kind_of_part(dev, p);
+		int kind = kind_of_part(dev, p);
+		const char *name =
+		    kind < 0 ? "unreadable" : image_kind_name(kind);
 
 		snprintf(text, sizeof(text), "%-6s %s %s%s%s, %s, %s", p->name,
 		    p->scheme, p->type, p->label[0] != '\0' ? " " : "",
-		    p->label, cmd_bytes(size, sizeof(size), p->len), kind);
+		    p->label, cmd_bytes(size, sizeof(size), p->len), name);
 		report_item(r, text);
 		report_text(r, "name", NULL, p->name);
 		report_text(r, "scheme", NULL, p->scheme);
@@ -204,7 +204,8 @@ info_partitions(struct report *r, struct blkdev *dev)
 		report_text(r, "label", NULL, p->label);
 		report_number(r, "offset", NULL, p->off);
 		report_number(r, "bytes", NULL, p->len);
-		report_text(r, "content", NULL, kind);
+		report_text(r, "content", NULL,
+		    kind < 0 ? "unreadable" : info_kind_token(kind));
 	}
 	report_list_end(r);
 	return 0;

@@ -105,6 +105,13 @@ for xz in "$fixtures"/ufs/makefs*.xz; do
 	makefs_fixture "$(basename "$xz" .xz)"
 done
 
+xz -dc "$fixtures/ufs/newfs132-ufs2-default.xz" >"$work/default"
+"$relive" info --json "$work/default" |
+	jq -c '.layers[0] | [.label, .soft_updates, .check_hashes, .clean]' >"$work/got"
+echo '["live",true,true,true]' >"$work/want"
+same "info tells label, soft updates, check hashes" "$work/want" "$work/got"
+rm "$work/default"
+
 xz -dc "$fixtures/ufs/newfs132-ufs2-unclean.xz" >"$work/unclean"
 "$relive" info --json "$work/unclean" |
 	jq -e '.layers[0] | .clean == false and .writable == false' >/dev/null &&

@@ -188,7 +188,10 @@ is_directory(const struct check *check, uint64_t off)
 	    NULL;
 }
 
-/* Which one is above is not checked: some programs get it wrong (Joliet). */
+/*
+ * Which one is above is not checked: some programs get it wrong (Joliet); and
+ * in a later session it may be one of the session before.
+ */
 static int
 check_above(struct check *check)
 {
@@ -196,6 +199,8 @@ check_above(struct check *check)
 
 	if (check->n > 0)
 		qsort(check->dirs, check->n, sizeof(check->dirs[0]), by_place);
+	if (check->iso->session != 0)
+		return 0;
 	for (size_t i = 0; i < check->n && rc == 0; i++)
 		if (!is_directory(check, check->dirs[i].above))
 			rc = fault(check,
@@ -255,7 +260,8 @@ check_path_records(struct check *check, const struct path_table *table)
 
 	while (rc == 0 && table->len - pos >= sizeof(struct iso_pathrec_disk))
 		rc = check_path_record(check, table, &pos, ++i);
-	if (rc == 0 && i != check->n && check->n <= PATH_DIRS_MAX)
+	if (rc == 0 && i != check->n && check->n <= PATH_DIRS_MAX &&
+	    check->iso->session == 0)
 		rc = fault(check,
 		    "the path table at byte %" PRIu64
 		    " names %u directories of %zu",

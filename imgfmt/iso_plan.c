@@ -239,8 +239,12 @@ add_copy(struct iso_plan *plan, uint64_t at, uint64_t base, uint64_t session)
 	struct iso_tree *tree = &plan->trees[plan->ntrees];
 	int rc;
 
-	if (plan->ntrees == 2 * ISO_TREES_MAX || is_known(plan, at))
+	if (is_known(plan, at))
 		return 0;
+	if (plan->ntrees == 2 * ISO_TREES_MAX) {
+		log_error("more than %d volume descriptors", 2 * ISO_TREES_MAX);
+		return -ECORRUPT;
+	}
 	rc = iso_tree_read(plan->iso->dev, at, base, session, tree);
 	if (rc == 0)
 		rc = iso_susp_detect(plan->iso, tree);
@@ -317,14 +321,17 @@ find_trees(struct iso_plan *plan)
 	}
 	if (rc < 0)
 		return rc;
-	/* Where xorriso keeps the first session's descriptors. */
+	/* Where xorriso has the first session's descriptors. */
 	rc = read_volume(plan, 3 * ISO_SYSTEM_SECTORS * ISO_SECTOR, &vol);
 	if (rc < 0)
 		return rc;
-	plan->several_sessions = iso->session != 0 ||
-	    (rc == 1 && vol.type == ISO_DESC_PRIMARY &&
-		!is_known(plan, 3 * ISO_SYSTEM_SECTORS * ISO_SECTOR));
-	return plan->several_sessions ? add_session_copy(plan) : 0;
+	plan->several_sessions = iso->session != 0;
+	if (rc == 0 || vol.type != ISO_DESC_PRIMARY)
+		return 0;
+	rc = add_session_copy(plan);
+	if (!is_known(plan, 3 * ISO_SYSTEM_SECTORS * ISO_SECTOR))
+		plan->several_sessions = true;
+	return rc;
 }
 
 static int
@@ -504,7 +511,8 @@ make(struct iso_plan *plan)
 		    plan->start);
 		return -ENOTSUP;
 	}
-	return lay_out(plan);
+	rc = iso_warn_of_sums(plan);
+	return rc == 0 ? lay_out(plan) : rc;
 }
 
 int

@@ -100,6 +100,9 @@ iso_round_up(uint64_t n)
 /* What forbids moving, or NULL; -errno in *rc. */
 const char *iso_why_not(const struct iso_plan *plan, int *rc);
 
+/* Warn of checksums inside the ISO, which are not kept up to date. */
+MUST_CHECK int iso_warn_of_sums(const struct iso_plan *plan);
+
 /* Read the partition tables; their slices that are the image are marked. */
 MUST_CHECK int iso_area_open(struct iso_plan *plan);
 void iso_area_close(struct iso_area *area);

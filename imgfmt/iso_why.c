@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "iso_plan.h"
+#include "log.h"
 
 enum {
 	LOOKED_AT = 4096,
 	HFS_AT = 1024,
 	SUN_MAGIC_AT = 508,
-	UDF_SECTORS = 16, /* after the last descriptor */
+	UDF_SECTORS = 16,   /* after the last descriptor */
+	MEDIA_SUM_AT = 883, /* in the primary descriptor */
 };
 
 static bool
@@ -62,6 +64,34 @@ has_udf(const struct iso_plan *plan)
 			return 1;
 		others += memcmp(id + 1, "CD001", 5) != 0;
 		at += ISO_SECTOR;
+	}
+	return 0;
+}
+
+int
+iso_warn_of_sums(const struct iso_plan *plan)
+{
+	const struct iso *iso = plan->iso;
+	uint64_t at = iso->trees[0].at;
+	char text[16];
+
+	if (!iso_inside(iso, at, ISO_SECTOR))
+		return 0;
+	if (blkdev_read(iso->dev, at + MEDIA_SUM_AT, text, sizeof(text)) < 0)
+		return -EIO;
+	if (memcmp(text, "ISO MD5SUM = ", 13) == 0)
+		log_warn("the ISO holds a checksum of itself (for the media "
+			 "check of installers), which will no longer match");
+	for (int i = 0; i < ISO_DESCRIPTORS_MAX; i++, at += ISO_SECTOR) {
+		if (!iso_inside(iso, at, ISO_SECTOR))
+			break;
+		if (blkdev_read(iso->dev, at, text, sizeof(text)) < 0)
+			return -EIO;
+		if (memcmp(text, "libisofs_sb_chec", 16) != 0)
+			continue;
+		log_warn("the ISO holds checksums by xorriso, which will no "
+			 "longer match");
+		break;
 	}
 	return 0;
 }

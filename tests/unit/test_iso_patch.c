@@ -385,6 +385,8 @@ static const struct layout layouts[] = {
     {"HFS+", XORRISO "-R -hfsplus t", true, false},
     {"HFS", GENISO "-R -hfs t", true, false},
     {"UDF", GENISO "-R -udf t", true, false},
+    {"one session with a copy of its descriptors",
+	"xorriso -outdev in.iso -hardlinks on -map t / -commit", false, false},
     {"two sessions",
 	"xorriso -outdev in.iso -hardlinks on -map t / -commit -map old /later -commit",
 	true, false},

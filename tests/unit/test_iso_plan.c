@@ -99,6 +99,36 @@ what_follows_moves_or_nothing_does(void)
 }
 
 static void
+keep_warning(enum log_level level, const char *line)
+{
+	if (level == LOG_WARN_LEVEL)
+		snprintf(last_error, sizeof(last_error), "%s", line);
+}
+
+static void
+checksums_inside_are_warned_of(void)
+{
+	scoped(blkdev_closep) struct blkdev *dev = NULL;
+	static struct mini mini;
+	struct iso_plan *plan;
+	struct iso *iso;
+
+	log_set_sink(keep_warning);
+	mini_with_image(&mini);
+	memcpy(sector_of(&mini, 16) + 883, "ISO MD5SUM = 0", 14);
+	CHECK_EQ(make_plan(&mini, &dev, &iso, &plan), 0);
+	CHECK(strstr(last_error, "checksum of itself") != NULL);
+	iso_plan_free(plan);
+	iso_close(iso);
+	memcpy(sector_of(&mini, 19), "libisofs_sb_checksum_tag_v1", 27);
+	CHECK_EQ(make_plan(&mini, &dev, &iso, &plan), 0);
+	CHECK(strstr(last_error, "checksums by xorriso") != NULL);
+	iso_plan_free(plan);
+	iso_close(iso);
+	log_set_sink(keep_error);
+}
+
+static void
 what_cannot_be_patched_is_refused(void)
 {
 	static struct mini mini;
@@ -425,6 +455,7 @@ start_keeping_errors(void)
 
 TESTS({"messages are kept", start_keeping_errors},
     {"what follows moves or nothing does", what_follows_moves_or_nothing_does},
+    {"checksums inside are warned of", checksums_inside_are_warned_of},
     {"what cannot be patched is refused", what_cannot_be_patched_is_refused},
     {"content outside is refused", content_outside_is_refused},
     {"foreign structures forbid moving", foreign_structures_forbid_moving},

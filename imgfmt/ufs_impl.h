@@ -433,7 +433,7 @@ MUST_CHECK int ufs_zero(struct ufs *fs, uint64_t off, uint64_t len);
 
 /*
  * Set the size, freeing or allocating (no trailing hole, trap 28).  The node
- * is changed, not stored; after an error it is as before.
+ * is changed, not stored; after an error its size is as before.
  */
 MUST_CHECK int ufs_truncate_to(
     struct ufs *fs, struct ufs_node *node, uint64_t size);

@@ -396,6 +396,19 @@ shrink(struct ufs *fs, struct ufs_node *node, uint64_t size)
 	return 0;
 }
 
+/*
+ * Extending to more than old bytes failed with rc.  The old tail may be a
+ * whole block by now, in another place, and the device does not know yet.
+ */
+static int
+undo_extend(struct ufs *fs, struct ufs_node *node, uint64_t old, int rc)
+{
+	if (fs->broken || (node->d.size > old && shrink(fs, node, old) < 0) ||
+	    ufs_node_store(fs, node) < 0)
+		return ufs_half_done(fs, rc);
+	return rc;
+}
+
 static int
 extend(struct ufs *fs, struct ufs_node *node, uint64_t size)
 {
@@ -414,10 +427,7 @@ extend(struct ufs *fs, struct ufs_node *node, uint64_t size)
 			rc = ufs_zero(fs, ufs_frag_off(&fs->sb, fsb),
 			    ufs_blksize(&fs->sb, size, lbn));
 	}
-	/* After an error the old tail may be a whole block, too. */
-	if (rc < 0 && node->d.size > old && shrink(fs, node, old) < 0)
-		return ufs_half_done(fs, rc);
-	return rc;
+	return rc == 0 ? 0 : undo_extend(fs, node, old, rc);
 }
 
 int

@@ -299,6 +299,9 @@ check_patch(const struct layout *layout, const char *in, const char *old,
 static void
 check_layout(const struct layout *layout)
 {
+	/* Other programs are slow, and have judged what was moved already. */
+	bool again =
+	    layout->refused || layout->tail || getenv("RELIVE_LONG") != NULL;
 	struct iso_plan_info info;
 
 	has_table = strstr(layout->command, "-boot-info-table") != NULL;
@@ -313,7 +316,7 @@ check_layout(const struct layout *layout)
 	CHECK_EQ(info.why_not != NULL, layout->refused);
 	/* Once it is last nothing else moves. */
 	info =
-	    check_patch(layout, "o1.iso", "bigger", "smaller", "o2.iso", true);
+	    check_patch(layout, "o1.iso", "bigger", "smaller", "o2.iso", again);
 	CHECK(info.why_not == NULL);
 	CHECK_EQ(info.moved != 0, layout->tail);
 	patch("o2.iso", "smaller", "o3.iso");

@@ -201,22 +201,24 @@ UNIT = \
 	tests/unit/test_overlay_map \
 	tests/unit/test_part \
 	tests/unit/test_plan \
+	tests/unit/test_session \
 	tests/unit/test_ufs_check \
 	tests/unit/test_ufs_check_tree \
 	tests/unit/test_ufs_dinode \
-	tests/unit/test_session \
 	tests/unit/test_ufs_dir \
 	tests/unit/test_ufs_fixtures \
 	tests/unit/test_ufs_flush \
 	tests/unit/test_ufs_format \
 	tests/unit/test_ufs_grow \
 	tests/unit/test_ufs_mkfs \
+	tests/unit/test_ufs_names \
 	tests/unit/test_ufs_node \
 	tests/unit/test_ufs_random \
 	tests/unit/test_ufs_read \
 	tests/unit/test_ufs_super \
 	tests/unit/test_ufs_write \
 	tests/unit/test_ufs_xattr \
+	tests/unit/test_ufs_xattr_write \
 	tests/unit/test_uzip \
 	tests/unit/test_uzip_check \
 	tests/unit/test_uzip_copy \

@@ -263,8 +263,11 @@ clang:
 	SRCS='$(SRCS)' TESTLIB='$(TESTLIB)' PROGRAMS='mkimage/main.c $(UNIT:=.c)' \
 	LIBS='$(LIBS)' scripts/variant clang clang $(ALL_CFLAGS) -Werror
 
+# Damaged images too: the end-to-end test that feeds them, sanitized.
 asan: sanitized
 	prove $(PROVE_FLAGS) -e '' $(UNIT:tests/unit/%=build/asan/%)
+	ASAN_OPTIONS=exitcode=99 RELIVE=$$PWD/build/asan/main \
+		prove $(PROVE_FLAGS) -e bash tests/e2e/test-check-damaged.sh
 
 sanitized:
 	SRCS='$(SRCS)' TESTLIB='$(TESTLIB)' PROGRAMS='mkimage/main.c $(UNIT:=.c)' \

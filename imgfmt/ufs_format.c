@@ -271,7 +271,7 @@ decode_maps(const struct ufs_super_disk *disk, struct ufs_super *sb)
 		    sb->cgsize <= sb->bsize &&
 		    sb->cgsize <= (sb->iblkno - sb->cblkno) << sb->fshift,
 		"fs_cgsize"},
-	    {sb->contigsumsize <= 16, "fs_contigsumsize"},
+	    {sb->contigsumsize <= UFS_CONTIG_MAX, "fs_contigsumsize"},
 	    {sb->version == 2 || (sb->old_cpg <= 4096 && sb->old_nrpos <= 256),
 		"fs_old_cpg"},
 	    {maps.nextfreeoff <= sb->cgsize, "fs_fpg"},

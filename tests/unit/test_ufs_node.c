@@ -135,6 +135,34 @@ every_number_of_a_group_is_judged(void)
 	}
 }
 
+/* As makefs leaves them in big-endian images, or worse. */
+static void
+wrong_sums_of_free_clusters_are_counted_anew(void)
+{
+	uint8_t raw[8192], wrong[8192];
+	struct ufs_cg_layout at;
+	struct ufs_cg *cg;
+	struct lab lab;
+	uint64_t off;
+	raw32 hash;
+
+	lab_make(&lab, 2, true);
+	ufs_cg_layout(&lab.sb, &at);
+	CHECK(lab.sb.contigsumsize > 1);
+	off = ufs_frag_off(&lab.sb, ufs_cgtod(&lab.sb, 1));
+	CHECK_EQ(blkdev_read(lab.dev, off, raw, lab.sb.cgsize), 0);
+	memcpy(wrong, raw, sizeof(wrong));
+	memset(wrong + at.clustersumoff + 4, 0x5a, 4 * lab.sb.contigsumsize);
+	hash = raw32_set(ufs_cg_hash(&lab.sb, wrong), true);
+	memcpy(wrong + 132, &hash, sizeof(hash));
+	CHECK_EQ(blkdev_write(lab.dev, off, wrong, lab.sb.cgsize), 0);
+	lab_open(&lab);
+	CHECK_EQ(ufs_cg_get(lab.fs, 1, &cg), 0);
+	memcpy(cg->raw + 132, raw + 132, sizeof(hash));
+	CHECK(memcmp(cg->raw, raw, lab.sb.cgsize) == 0);
+	lab_close(&lab);
+}
+
 /* More nodes than are kept idle; the pinned one stays in core. */
 static void
 idle_nodes_are_bounded_and_pinned_ones_without_a_name_stay(void)
@@ -233,4 +261,5 @@ TESTS(T(numbers_without_an_inode_are_stale),
     T(a_damaged_group_is_said_once_and_its_inodes_stay_readable),
     T(every_number_of_a_group_is_judged),
     T(idle_nodes_are_bounded_and_pinned_ones_without_a_name_stay),
-    T(pins_of_inodes_with_names_survive_without_their_nodes))
+    T(pins_of_inodes_with_names_survive_without_their_nodes),
+    T(wrong_sums_of_free_clusters_are_counted_anew))

@@ -21,11 +21,14 @@ other_files() { # other_files ISO
 	chmod -R u+w "$work/unpacked"
 }
 
-# What boots, without the addresses that may change.
+# What boots, without the addresses that may change.  That an ISO ends at a
+# cylinder of 1 MiB (isohybrid's habit for old firmware) is not kept: it would
+# make the ISO grow by more than the image did.
 boot_equipment() { # boot_equipment ISO
 	xorriso -indev "$1" -report_el_torito plain \
 		-report_system_area plain 2>/dev/null |
-		sed -E '/^(System area size|ISO image size|El Torito img blks)/d
+		sed -E 's/ cyl-align-[a-z]*//
+			/^(System area size|System area options|ISO image size|El Torito img blks)/d
 			/^(MBR partition   |GPT start and size|GPT partition (start|array)|GPT lba|GPT backup|GPT array)/d
 			s/[[:space:]]+[0-9]+$//'
 }

@@ -9,7 +9,13 @@ need_fuse
 need makefs
 
 rounds=${ROUNDS:-200}
-ledger=$top/build/ledger
+ledger=$work/ledger
+
+if ! ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -o "$ledger" \
+	"$top/tests/e2e/ledger.c" 2>"$work/err"; then
+	fail "the ledger builds" "$work/err"
+	end
+fi
 
 make_tree "$work/tree"
 make_ufs "$work/base.ufs" "$work/tree" 2 16384 2048
@@ -23,8 +29,8 @@ one_round() { # one_round NUMBER: prints what was verified
 	local n=$1 pid runner
 	mount_at "$mnt" "$work/live.uzip" || return 1
 	rm -rf "$mnt/r" && mkdir "$mnt/r" && sync -f "$mnt/r" || return 1
-	: >"$work/ledger"
-	"$ledger" run "$mnt/r" "$work/ledger" "$n" 2>/dev/null &
+	: >"$work/told"
+	"$ledger" run "$mnt/r" "$work/told" "$n" 2>/dev/null &
 	runner=$!
 	pid=$(daemon_pid)
 	sleep "0.$((RANDOM % 9 + 2))"
@@ -32,7 +38,7 @@ one_round() { # one_round NUMBER: prints what was verified
 	wait "$runner"
 	umount -l "$mnt"
 	mount_at "$mnt" "$work/live.uzip" || return 1
-	"$ledger" verify "$mnt/r" "$work/ledger" "$n" || return 1
+	"$ledger" verify "$mnt/r" "$work/told" "$n" || return 1
 	umount_at "$mnt"
 }
 

@@ -206,6 +206,7 @@ UNIT = \
 	tests/unit/test_ufs_check_tree \
 	tests/unit/test_ufs_dinode \
 	tests/unit/test_ufs_dir \
+	tests/unit/test_ufs_edit \
 	tests/unit/test_ufs_fixtures \
 	tests/unit/test_ufs_flush \
 	tests/unit/test_ufs_format \

@@ -64,7 +64,7 @@ run_shape(const struct scratch_shape *shape, uint64_t seed, int steps)
 
 	scratch_make(&scratch, shape);
 	ufs_info(scratch.fs, &before);
-	model_init(&model, &scratch, seed);
+	model_init(&model, &scratch, UFS_ROOT, seed);
 	for (int i = 1; i <= steps && model.wrong == 0; i++) {
 		model_step(&model);
 		if (i % (steps / 8) == 0)
@@ -104,7 +104,7 @@ run_small(const struct scratch_shape *shape, uint64_t seed, uint64_t limit)
 	ufs_close(scratch.fs);
 	scratch.limit = limit;
 	scratch_open(&scratch);
-	model_init(&model, &scratch, seed);
+	model_init(&model, &scratch, UFS_ROOT, seed);
 	model.total_max = 64 << 20;
 	for (int i = 1; i <= 2000 && model.wrong == 0; i++) {
 		model_step(&model);
@@ -153,7 +153,7 @@ run_failing(const struct scratch_shape *shape, uint64_t seed)
 	int rc, faults;
 
 	scratch_make(&scratch, shape);
-	model_init(&model, &scratch, seed);
+	model_init(&model, &scratch, UFS_ROOT, seed);
 	for (int i = 0; i < 150; i++)
 		model_step(&model);
 	model_unpin_all(&model);

@@ -276,10 +276,11 @@ model_step(struct model *m)
 }
 
 void
-model_init(struct model *m, struct scratch *scratch, uint64_t seed)
+model_init(
+    struct model *m, struct scratch *scratch, uint64_t root_ino, uint64_t seed)
 {
 	struct model_node *root = &m->node[ROOT];
-	struct ufs_attr attr = scratch_attr(scratch, UFS_ROOT);
+	struct ufs_attr attr = scratch_attr(scratch, root_ino);
 	struct ufs_info info;
 
 	memset(m, 0, sizeof(*m));
@@ -289,7 +290,7 @@ model_init(struct model *m, struct scratch *scratch, uint64_t seed)
 	m->xattrs = info.version == 2;
 	m->size_max = 3 << 20;
 	m->total_max = info.data / 2;
-	root->ino = UFS_ROOT;
+	root->ino = root_ino;
 	root->mode = attr.mode;
 	root->uid = attr.uid;
 	root->nlink = attr.nlink;

@@ -52,8 +52,9 @@ struct model {
 	unsigned long done, full; /* operations; refused for want of space */
 };
 
-/* An empty model of the scratch's empty file system. */
-void model_init(struct model *m, struct scratch *scratch, uint64_t seed);
+/* An empty model of the empty directory root of the scratch. */
+void model_init(
+    struct model *m, struct scratch *scratch, uint64_t root, uint64_t seed);
 void model_free(struct model *m);
 /* One random operation on both. */
 void model_step(struct model *m);

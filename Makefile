@@ -202,6 +202,7 @@ UNIT = \
 	tests/unit/test_part \
 	tests/unit/test_plan \
 	tests/unit/test_session \
+	tests/unit/test_ufs_changes \
 	tests/unit/test_ufs_check \
 	tests/unit/test_ufs_check_tree \
 	tests/unit/test_ufs_dinode \

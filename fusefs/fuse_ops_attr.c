@@ -1,4 +1,5 @@
 /* Handlers of attributes: setattr, and the flags as chattr(1) sees them. */
+#include <assert.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -83,56 +84,108 @@ ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 
 /* -- lsattr(1), chattr(1) -------------------------------------------------- */
 
-/* <linux/fs.h>; the kernel passes an int whatever the macro says. */
-enum {
-	LINUX_APPEND = 0x20,
-	LINUX_IMMUTABLE = 0x10,
-	LINUX_NODUMP = 0x40,
-	LINUX_KNOWN = LINUX_APPEND | LINUX_IMMUTABLE | LINUX_NODUMP,
-	UFS_NODUMP = 0x1,
-	UFS_IMMUTABLE = UFS_FLAG_UIMMUTABLE | UFS_FLAG_SIMMUTABLE,
-	UFS_APPEND = UFS_FLAG_UAPPEND | UFS_FLAG_SAPPEND,
+/*
+ * <linux/fs.h>: the same three flags in two requests.  The kernel itself asks
+ * by the second before it passes on the first; of which it passes an int,
+ * whatever the macro says.
+ */
+struct linux_fsxattr {
+	uint32_t xflags, others[4];
+	uint8_t pad[8];
 };
-#define LINUX_GETFLAGS ((unsigned)_IOR('f', 1, long))
-#define LINUX_SETFLAGS ((unsigned)_IOW('f', 2, long))
+static_assert(sizeof(struct linux_fsxattr) == 28, "as Linux has it");
+#define LINUX_GETFLAGS  ((unsigned)_IOR('f', 1, long))
+#define LINUX_SETFLAGS  ((unsigned)_IOW('f', 2, long))
+#define LINUX_GETXFLAGS ((unsigned)_IOR('X', 31, struct linux_fsxattr))
+#define LINUX_SETXFLAGS ((unsigned)_IOW('X', 32, struct linux_fsxattr))
+
+static const struct {
+	uint32_t flag, xflag; /* of Linux */
+	uint32_t any, one;    /* any of ours; the one that Linux sets */
+} flag_names[] = {
+    {0x10, 0x08, UFS_FLAG_UIMMUTABLE | UFS_FLAG_SIMMUTABLE,
+	UFS_FLAG_SIMMUTABLE},
+    {0x20, 0x10, UFS_FLAG_UAPPEND | UFS_FLAG_SAPPEND, UFS_FLAG_SAPPEND},
+    {0x40, 0x80, 0x1, 0x1}, /* nodump */
+};
+enum { FLAG_NAMES = sizeof(flag_names) / sizeof(flag_names[0]) };
 
 static uint32_t
-to_linux(uint32_t flags)
+to_linux(uint32_t flags, bool x)
 {
-	return ((flags & UFS_APPEND) != 0 ? LINUX_APPEND : 0u) |
-	    ((flags & UFS_IMMUTABLE) != 0 ? LINUX_IMMUTABLE : 0u) |
-	    ((flags & UFS_NODUMP) != 0 ? LINUX_NODUMP : 0u);
+	uint32_t out = 0;
+
+	for (size_t i = 0; i < FLAG_NAMES; i++)
+		if ((flags & flag_names[i].any) != 0)
+			out |= x ? flag_names[i].xflag : flag_names[i].flag;
+	return out;
 }
 
-/* Switch mask's flags off, or one of them on where none is. */
-static uint32_t
-switched(uint32_t flags, uint32_t mask, uint32_t one, bool on)
+/* flags with those changed that Linux has a name for.  -EOPNOTSUPP. */
+static int
+from_linux(uint32_t want, bool x, uint32_t *flags)
 {
-	if (!on)
-		return flags & ~mask;
-	return (flags & mask) != 0 ? flags : flags | one;
+	for (size_t i = 0; i < FLAG_NAMES; i++) {
+		uint32_t bit = x ? flag_names[i].xflag : flag_names[i].flag;
+		uint32_t any = flag_names[i].any;
+
+		if ((want & bit) == 0)
+			*flags &= ~any;
+		else if ((*flags & any) == 0)
+			*flags |= flag_names[i].one;
+		want &= ~bit;
+	}
+	return want == 0 ? 0 : -EOPNOTSUPP;
 }
 
 static int
-set_linux_flags(struct server *server, uint64_t ino, uint32_t want)
+set_linux_flags(struct server *server, uint64_t ino, uint32_t want, bool x)
 {
 	struct ufs_attr attr;
-	int rc;
+	int rc = ufs_getattr(server->fs, ino, &attr);
 
-	if ((want & ~(uint32_t)LINUX_KNOWN) != 0)
-		return -EOPNOTSUPP;
 	if (server->read_only)
 		return -EROFS;
-	rc = ufs_getattr(server->fs, ino, &attr);
+	if (rc == 0)
+		rc = from_linux(want, x, &attr.flags);
 	if (rc < 0)
 		return rc;
-	attr.flags = switched(attr.flags, UFS_APPEND, UFS_FLAG_SAPPEND,
-	    (want & LINUX_APPEND) != 0);
-	attr.flags = switched(attr.flags, UFS_IMMUTABLE, UFS_FLAG_SIMMUTABLE,
-	    (want & LINUX_IMMUTABLE) != 0);
-	attr.flags = switched(
-	    attr.flags, UFS_NODUMP, UFS_NODUMP, (want & LINUX_NODUMP) != 0);
 	return ufs_setattr(server->fs, ino, UFS_SET_FLAGS, &attr, &attr);
+}
+
+static void
+reply_flags(fuse_req_t req, uint64_t ino, bool x, size_t out_size)
+{
+	struct linux_fsxattr out = {0};
+	size_t size = x ? sizeof(out) : sizeof(out.xflags);
+	struct ufs_attr attr;
+	int rc = out_size < size ? -EINVAL
+				 : ufs_getattr(server_of(req)->fs, ino, &attr);
+
+	if (rc < 0) {
+		fuse_reply_err(req, -rc);
+		return;
+	}
+	out.xflags = to_linux(attr.flags, x);
+	fuse_reply_ioctl(req, 0, &out, size);
+}
+
+static void
+take_flags(fuse_req_t req, uint64_t ino, bool x, const void *in, size_t in_size)
+{
+	uint32_t want;
+	int rc = -EINVAL;
+
+	if (in_size >= sizeof(want)) {
+		memcpy(&want, in, sizeof(want));
+		rc = set_linux_flags(server_of(req), ino, want, x);
+	}
+	if (rc < 0) {
+		fuse_reply_err(req, -rc);
+		return;
+	}
+	flush_changed(server_of(req)->flusher);
+	fuse_reply_ioctl(req, 0, NULL, 0);
 }
 
 void
@@ -140,33 +193,15 @@ ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
     struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
     size_t out_size)
 {
-	struct server *server = server_of(req);
-	struct ufs_attr attr;
-	uint32_t word;
-	int rc;
-
 	(void)arg;
 	(void)fi;
 	(void)flags;
-	if (cmd == LINUX_GETFLAGS && out_size >= sizeof(word)) {
-		rc = ufs_getattr(server->fs, swap_root(ino), &attr);
-		word = rc < 0 ? 0 : to_linux(attr.flags);
-		if (rc < 0)
-			fuse_reply_err(req, -rc);
-		else
-			fuse_reply_ioctl(req, 0, &word, sizeof(word));
-		return;
-	}
-	if (cmd == LINUX_SETFLAGS && in_size >= sizeof(word)) {
-		memcpy(&word, in, sizeof(word));
-		rc = set_linux_flags(server, swap_root(ino), word);
-		if (rc == 0)
-			flush_changed(server->flusher);
-		if (rc < 0)
-			fuse_reply_err(req, -rc);
-		else
-			fuse_reply_ioctl(req, 0, NULL, 0);
-		return;
-	}
-	fuse_reply_err(req, ENOTTY);
+	if (cmd == LINUX_GETFLAGS || cmd == LINUX_GETXFLAGS)
+		reply_flags(
+		    req, swap_root(ino), cmd == LINUX_GETXFLAGS, out_size);
+	else if (cmd == LINUX_SETFLAGS || cmd == LINUX_SETXFLAGS)
+		take_flags(
+		    req, swap_root(ino), cmd == LINUX_SETXFLAGS, in, in_size);
+	else
+		fuse_reply_err(req, ENOTTY);
 }

@@ -1,0 +1,601 @@
+#!/usr/bin/env python3
+"""What POSIX and Linux promise, asked of a mounted live tree, as TAP.
+
+usage: mount_ops.py DIR     as root; the mount has -o dev,suid
+"""
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+root = sys.argv[1]
+libc = ctypes.CDLL(None, use_errno=True)
+tests = []
+
+
+def test(f):
+    tests.append(f)
+    return f
+
+
+def path(name):
+    return os.path.join(root, name)
+
+
+def put(name, data=b'', mode=0o644):
+    fd = os.open(path(name), os.O_RDWR | os.O_CREAT, mode)
+    os.write(fd, data)
+    os.close(fd)
+    os.chmod(path(name), mode)
+    return path(name)
+
+
+def get(name):
+    with open(path(name), 'rb') as f:
+        return f.read()
+
+
+def fails(want, f, *args, **kwargs):
+    try:
+        f(*args, **kwargs)
+    except OSError as e:
+        assert e.errno == want, f'{errno.errorcode[e.errno]} instead of ' \
+            f'{errno.errorcode[want]}'
+        return
+    raise AssertionError(f'no {errno.errorcode[want]}')
+
+
+def rename2(old, new, flags):
+    if libc.renameat2(-100, path(old).encode(), -100, path(new).encode(),
+                      flags) < 0:
+        raise OSError(ctypes.get_errno(), 'renameat2')
+
+
+def fallocate(fd, mode, off, length):
+    if libc.fallocate(fd, mode, ctypes.c_long(off),
+                      ctypes.c_long(length)) < 0:
+        raise OSError(ctypes.get_errno(), 'fallocate')
+
+
+def as_user(uid, gid, groups, f):
+    """Run f in a child with these ids; its OSError's number, or 0."""
+    child = os.fork()
+    if child == 0:
+        code = 0
+        try:
+            os.setgroups(groups)
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+            f()
+        except OSError as e:
+            code = e.errno
+        except BaseException:
+            code = 255
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@test
+def an_unlinked_open_file_has_no_links_and_keeps_its_data():
+    put('gone', b'data')
+    fd = os.open(path('gone'), os.O_RDWR)
+    os.unlink(path('gone'))
+    assert os.fstat(fd).st_nlink == 0
+    os.pwrite(fd, b'more', 4)
+    os.fsync(fd)
+    assert os.pread(fd, 100, 0) == b'datamore'
+    fails(errno.ENOENT, os.stat, path('gone'))
+    put('gone', b'another')
+    assert os.pread(fd, 100, 0) == b'datamore'
+    os.close(fd)
+
+
+@test
+def a_removed_open_directory_is_empty_and_takes_nothing():
+    os.mkdir(path('gonedir'))
+    fd = os.open(path('gonedir'), os.O_RDONLY)
+    os.rmdir(path('gonedir'))
+    assert os.listdir(fd) == []
+    assert os.fstat(fd).st_nlink == 0
+    fails(errno.ENOENT, os.open, 'x', os.O_CREAT | os.O_WRONLY, dir_fd=fd)
+    os.close(fd)
+
+
+@test
+def a_file_renamed_over_while_open_lives_on():
+    put('old', b'old')
+    put('new', b'new')
+    fd = os.open(path('old'), os.O_RDONLY)
+    os.rename(path('new'), path('old'))
+    assert os.read(fd, 10) == b'old' and get('old') == b'new'
+    assert os.fstat(fd).st_nlink == 0
+    os.close(fd)
+
+
+@test
+def names_have_255_bytes_at_most():
+    put('n' * 255)
+    fails(errno.ENAMETOOLONG, put, 'n' * 256)
+    fails(errno.ENAMETOOLONG, os.mkdir, path('n' * 256))
+    fails(errno.ENAMETOOLONG, os.symlink, 'x', path('n' * 256))
+    fails(errno.ENAMETOOLONG, os.rename, path('n' * 255), path('n' * 256))
+    fails(errno.ENAMETOOLONG, os.link, path('n' * 255), path('m' * 256))
+    fails(errno.ENAMETOOLONG, os.stat, path('n' * 256))
+
+
+@test
+def set_gid_directories_hand_their_group_on():
+    os.mkdir(path('sgid'))
+    os.chown(path('sgid'), 0, 77)
+    os.chmod(path('sgid'), 0o2777)
+    put('sgid/f')
+    os.mkdir(path('sgid/d'))
+    assert os.stat(path('sgid/f')).st_gid == 77
+    st = os.stat(path('sgid/d'))
+    assert st.st_gid == 77 and st.st_mode & stat.S_ISGID
+    put('plain')
+    assert os.stat(path('plain')).st_gid == os.getegid()
+
+
+@test
+def set_id_bits_go_when_others_write_and_stay_when_root_does():
+    def write(name):
+        with open(path(name), 'ab') as f:
+            f.write(b'x')
+    os.chmod(root, 0o777)
+    put('suid', b'x', 0o6777)
+    write('suid')
+    assert os.stat(path('suid')).st_mode & 0o7777 == 0o6777
+    assert as_user(1000, 1000, [], lambda: write('suid')) == 0
+    assert os.stat(path('suid')).st_mode & 0o7777 == 0o777
+    put('suid2', b'xxx', 0o6777)
+    assert as_user(1000, 1000, [], lambda: os.truncate(path('suid2'), 1)) == 0
+    assert os.stat(path('suid2')).st_mode & 0o7777 == 0o777
+    put('suid3', b'xxx', 0o6777)
+    assert as_user(1000, 1000, [], lambda: os.close(os.open(
+        path('suid3'), os.O_WRONLY | os.O_TRUNC))) == 0
+    assert os.stat(path('suid3')).st_mode & 0o7777 == 0o777
+    put('suid4', b'x', 0o6755)
+    os.chown(path('suid4'), 1000, 1000)
+    assert os.stat(path('suid4')).st_mode & 0o6000 == 0
+    os.chmod(path('suid4'), 0o6755)
+    assert os.stat(path('suid4')).st_mode & 0o6000 == 0o6000
+
+
+@test
+def permissions_are_checked_for_others():
+    put('private', b'x', 0o600)
+    put('grouped', b'x', 0o640)
+    os.chown(path('grouped'), 0, 77)
+    os.mkdir(path('closed'), 0o700)
+    os.mkdir(path('sticky'))
+    os.chmod(path('sticky'), 0o1777)
+    put('sticky/f', b'', 0o666)
+
+    def read(name):
+        return lambda: os.close(os.open(path(name), os.O_RDONLY))
+    assert as_user(1000, 1000, [], read('private')) == errno.EACCES
+    assert as_user(1000, 1000, [], read('grouped')) == errno.EACCES
+    assert as_user(1000, 1000, [77], read('grouped')) == 0
+    assert as_user(1000, 1000, [], lambda: os.stat(path('closed/x'))) == \
+        errno.EACCES
+    assert as_user(1000, 1000, [], lambda: os.unlink(path('sticky/f'))) == \
+        errno.EPERM
+    assert as_user(1000, 1000, [], lambda: os.chmod(
+        path('sticky/f'), 0o600)) == errno.EPERM
+    assert as_user(1000, 1000, [], lambda: os.chown(
+        path('sticky/f'), 1000, 1000)) == errno.EPERM
+    assert as_user(1000, 1000, [], lambda: os.utime(path('sticky/f'))) == 0
+    assert as_user(1000, 1000, [], lambda: os.utime(
+        path('sticky/f'), (1, 1))) == errno.EPERM
+
+
+@test
+def the_umask_counts():
+    old = os.umask(0o027)
+    try:
+        os.close(os.open(path('masked'), os.O_CREAT | os.O_WRONLY, 0o666))
+        os.mkdir(path('maskedd'), 0o777)
+    finally:
+        os.umask(old)
+    assert os.stat(path('masked')).st_mode & 0o777 == 0o640
+    assert os.stat(path('maskedd')).st_mode & 0o777 == 0o750
+
+
+@test
+def times_have_nanoseconds_and_reading_changes_none():
+    put('times', b'x' * 10000)
+    os.utime(path('times'), ns=(1234567890123456789, 987654321987654321))
+    st = os.stat(path('times'))
+    assert st.st_atime_ns == 1234567890123456789
+    assert st.st_mtime_ns == 987654321987654321
+    get('times')
+    os.listdir(root)
+    assert os.stat(path('times')).st_atime_ns == 1234567890123456789
+    before = os.stat(path('times')).st_ctime_ns
+    time.sleep(0.02)
+    os.chmod(path('times'), 0o600)
+    st = os.stat(path('times'))
+    assert st.st_ctime_ns > before and st.st_mtime_ns == 987654321987654321
+    os.utime(path('times'), None)
+    assert abs(os.stat(path('times')).st_mtime - time.time()) < 5
+
+
+@test
+def writing_moves_mtime_and_ctime_and_those_of_the_directory():
+    os.mkdir(path('mt'))
+    put('mt/f', b'x')
+    st, dst = os.stat(path('mt/f')), os.stat(path('mt'))
+    time.sleep(0.02)
+    with open(path('mt/f'), 'r+b') as f:
+        f.write(b'y')
+    assert os.stat(path('mt/f')).st_mtime_ns > st.st_mtime_ns
+    assert os.stat(path('mt')).st_mtime_ns == dst.st_mtime_ns
+    os.link(path('mt/f'), path('mt/g'))
+    assert os.stat(path('mt')).st_mtime_ns > dst.st_mtime_ns
+    assert os.stat(path('mt/f')).st_ctime_ns > st.st_ctime_ns
+
+
+@test
+def links_are_counted():
+    os.mkdir(path('links'))
+    put('links/a')
+    for i in range(200):
+        os.link(path('links/a'), path(f'links/{i}'))
+    assert os.stat(path('links/a')).st_nlink == 201
+    for i in range(199):
+        os.unlink(path(f'links/{i}'))
+    assert os.stat(path('links/199')).st_nlink == 2
+    n = os.stat(path('links')).st_nlink
+    os.mkdir(path('links/d'))
+    assert os.stat(path('links')).st_nlink == n + 1
+    os.mkdir(path('other'))
+    os.rename(path('links/d'), path('other/d'))
+    assert os.stat(path('links')).st_nlink == n
+    assert os.stat(path('other')).st_nlink == 3
+    fails(errno.EPERM, os.link, path('other'), path('links/x'))
+
+
+@test
+def rename_knows_its_flags():
+    put('ra', b'a')
+    put('rb', b'b')
+    fails(errno.EEXIST, rename2, 'ra', 'rb', 1)
+    rename2('ra', 'rc', 1)
+    rename2('rb', 'rc', 2)
+    assert get('rb') == b'a' and get('rc') == b'b'
+    fails(errno.EINVAL, rename2, 'rb', 'rc', 4)
+    os.mkdir(path('rd'))
+    fails(errno.EINVAL, os.rename, path('rd'), path('rd/in'))
+    fails(errno.EISDIR, os.rename, path('rb'), path('rd'))
+    fails(errno.ENOTDIR, os.rename, path('rd'), path('rb'))
+    put('rd/x')
+    os.mkdir(path('re'))
+    fails(errno.ENOTEMPTY, os.rename, path('re'), path('rd'))
+    os.rename(path('rd'), path('re'))
+    assert os.listdir(path('re')) == ['x']
+
+
+@test
+def every_kind_of_file_can_be_made():
+    os.mkfifo(path('fifo'), 0o644)
+    os.mknod(path('sock'), stat.S_IFSOCK | 0o600)
+    os.mknod(path('chr'), stat.S_IFCHR | 0o600, os.makedev(200, 70000))
+    os.mknod(path('blk'), stat.S_IFBLK | 0o600, os.makedev(8, 1))
+    assert stat.S_ISFIFO(os.stat(path('fifo')).st_mode)
+    assert stat.S_ISSOCK(os.stat(path('sock')).st_mode)
+    assert os.stat(path('chr')).st_rdev == os.makedev(200, 70000)
+    assert stat.S_ISBLK(os.stat(path('blk')).st_mode)
+    os.mknod(path('null'), stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    with open(path('null'), 'rb') as f:
+        assert f.read() == b''
+    for n in (1, 59, 60, 119, 120, 1023):
+        os.symlink('s' * n, path(f'sym{n}'))
+        assert os.readlink(path(f'sym{n}')) == 's' * n
+        assert os.lstat(path(f'sym{n}')).st_size == n
+
+
+@test
+def holes_are_holes():
+    fd = os.open(path('holes'), os.O_RDWR | os.O_CREAT)
+    os.pwrite(fd, b'x' * 100, 1 << 20)
+    os.pwrite(fd, b'y' * 100, 8 << 20)
+    assert os.fstat(fd).st_blocks * 512 < 1 << 20
+    at = os.lseek(fd, 0, os.SEEK_DATA)
+    assert 0 < at <= 1 << 20
+    end = os.lseek(fd, 1 << 20, os.SEEK_HOLE)
+    assert (1 << 20) + 100 <= end < 8 << 20
+    assert os.lseek(fd, 0, os.SEEK_HOLE) == 0
+    fails(errno.ENXIO, os.lseek, fd, 9 << 20, os.SEEK_DATA)
+    fallocate(fd, 3, 1 << 20, 1 << 20)
+    assert os.pread(fd, 100, 1 << 20) == bytes(100)
+    assert os.fstat(fd).st_size == (8 << 20) + 100
+    fallocate(fd, 0, 0, 1 << 20)
+    assert os.fstat(fd).st_blocks * 512 >= 1 << 20
+    fallocate(fd, 16, 9 << 20, 4096)
+    assert os.fstat(fd).st_size == (9 << 20) + 4096
+    os.close(fd)
+
+
+@test
+def shared_mappings_reach_the_file():
+    put('mapped', b'a' * 10000)
+    fd = os.open(path('mapped'), os.O_RDWR)
+    m = mmap.mmap(fd, 10000)
+    m[5000:5004] = b'mmap'
+    assert os.pread(fd, 4, 5000) == b'mmap'
+    os.pwrite(fd, b'write', 100)
+    assert m[100:105] == b'write'
+    m.flush()
+    m.close()
+    os.close(fd)
+    os.truncate(path('mapped'), 5002)
+    os.truncate(path('mapped'), 9000)
+    assert get('mapped')[5000:5004] == b'mm\0\0'
+
+
+@test
+def a_listing_survives_what_happens_meanwhile():
+    os.mkdir(path('many'))
+    for i in range(3000):
+        put(f'many/f{i:04}')
+    seen = []
+    with os.scandir(path('many')) as entries:
+        for entry in entries:
+            seen.append(entry.name)
+            os.unlink(path(f'many/{entry.name}'))
+            if len(seen) % 7 == 0:
+                put(f'many/added{len(seen)}')
+    old = [name for name in seen if name.startswith('f')]
+    assert len(old) == len(set(old)) == 3000
+    assert all(n.startswith('added') for n in os.listdir(path('many')))
+    subprocess.run(['rm', '-rf', path('many')], check=True)
+
+
+@test
+def rewinding_a_directory_shows_it_as_it_is():
+    os.mkdir(path('rewind'))
+    put('rewind/a')
+    fd = os.open(path('rewind'), os.O_RDONLY)
+    assert os.listdir(fd) == ['a']
+    put('rewind/b')
+    os.unlink(path('rewind/a'))
+    os.lseek(fd, 0, os.SEEK_SET)
+    assert os.listdir(fd) == ['b']
+    os.close(fd)
+
+
+@test
+def places_in_a_directory_can_be_gone_back_to():
+    os.mkdir(path('seek'))
+    for i in range(100):
+        put(f'seek/{i}')
+    libc.opendir.restype = ctypes.c_void_p
+    libc.readdir.restype = ctypes.c_void_p
+    libc.telldir.restype = ctypes.c_long
+    d = ctypes.c_void_p(libc.opendir(path('seek').encode()))
+
+    def name(entry):
+        return ctypes.string_at(entry + 19)
+    places = []
+    while True:
+        at = libc.telldir(d)
+        entry = libc.readdir(d)
+        if not entry:
+            break
+        places.append((at, name(entry)))
+    for i in range(0, 50):
+        os.unlink(path(f'seek/{i}'))
+    left = {str(i).encode() for i in range(50, 100)}
+    for at, was in reversed(places):
+        if was in left:
+            libc.seekdir(d, ctypes.c_long(at))
+            assert name(libc.readdir(d)) == was
+    libc.closedir(d)
+
+
+@test
+def extended_attributes_of_both_name_spaces():
+    put('ea')
+    os.setxattr(path('ea'), 'user.name', b'value')
+    os.setxattr(path('ea'), 'trusted.freebsd.system.sys', b'\0\1')
+    assert sorted(os.listxattr(path('ea'))) == [
+        'trusted.freebsd.system.sys', 'user.name']
+    assert os.getxattr(path('ea'), 'user.name') == b'value'
+    fails(errno.EEXIST, os.setxattr, path('ea'), 'user.name', b'x',
+          os.XATTR_CREATE)
+    fails(errno.ENODATA, os.setxattr, path('ea'), 'user.none', b'x',
+          os.XATTR_REPLACE)
+    fails(errno.ENODATA, os.getxattr, path('ea'), 'user.none')
+    fails(errno.EOPNOTSUPP, os.setxattr, path('ea'), 'trusted.other', b'x')
+    fails(errno.EOPNOTSUPP, os.getxattr, path('ea'), 'security.capability')
+    os.mkfifo(path('eafifo'))
+    os.setxattr(path('eafifo'), 'trusted.freebsd.user.u', b'fifo')
+    assert os.listxattr(path('eafifo')) == ['trusted.freebsd.user.u']
+    os.symlink('x', path('ealink'))
+    os.setxattr(path('ealink'), 'trusted.freebsd.user.u', b'l',
+                follow_symlinks=False)
+    assert os.getxattr(path('ealink'), 'trusted.freebsd.user.u',
+                       follow_symlinks=False) == b'l'
+    os.removexattr(path('ea'), 'user.name')
+    os.removexattr(path('ea'), 'trusted.freebsd.system.sys')
+    assert os.listxattr(path('ea')) == []
+
+
+@test
+def file_flags_protect_even_from_root():
+    put('flag', b'x')
+    os.setxattr(path('flag'), 'user.freebsd.flags', b'schg,nodump')
+    assert os.getxattr(path('flag'), 'user.freebsd.flags') in (
+        b'schg,nodump', b'nodump,schg')
+    assert os.listxattr(path('flag')) == []
+    fails(errno.EPERM, open, path('flag'), 'ab')
+    fails(errno.EPERM, os.unlink, path('flag'))
+    fails(errno.EPERM, os.rename, path('flag'), path('flag2'))
+    fails(errno.EPERM, os.link, path('flag'), path('flag2'))
+    fails(errno.EPERM, os.chmod, path('flag'), 0o600)
+    fails(errno.EPERM, os.truncate, path('flag'), 0)
+    fails(errno.EPERM, os.setxattr, path('flag'), 'user.x', b'')
+    assert get('flag') == b'x'
+    fails(errno.EINVAL, os.setxattr, path('flag'), 'user.freebsd.flags',
+          b'nonsense')
+    os.setxattr(path('flag'), 'user.freebsd.flags', b'sunlnk')
+    put('flag', b'y')
+    fails(errno.EPERM, os.unlink, path('flag'))
+    os.removexattr(path('flag'), 'user.freebsd.flags')
+    os.unlink(path('flag'))
+    os.mkdir(path('flagdir'))
+    put('flagdir/f')
+    os.setxattr(path('flagdir'), 'user.freebsd.flags', b'uchg')
+    fails(errno.EPERM, put, 'flagdir/g')
+    fails(errno.EPERM, os.unlink, path('flagdir/f'))
+    fails(errno.EPERM, os.rename, path('flagdir/f'), path('flagg'))
+    os.setxattr(path('flagdir'), 'user.freebsd.flags', b'')
+    os.unlink(path('flagdir/f'))
+
+
+@test
+def append_only_files_grow_only():
+    put('append', b'one')
+    os.setxattr(path('append'), 'user.freebsd.flags', b'sappnd')
+    with open(path('append'), 'ab') as f:
+        f.write(b'two')
+    fails(errno.EPERM, open, path('append'), 'r+b')
+    fails(errno.EPERM, os.truncate, path('append'), 0)
+    fails(errno.EPERM, os.unlink, path('append'))
+    os.setxattr(path('append'), 'user.freebsd.flags', b'')
+    assert get('append') == b'onetwo'
+
+
+@test
+def chattr_and_lsattr_speak_of_the_same_flags():
+    put('chattr', b'x')
+    fd = os.open(path('chattr'), os.O_RDONLY)
+    buf = bytearray(8)
+    fcntl.ioctl(fd, 0x80086601, buf)
+    assert int.from_bytes(buf[:4], 'little') == 0
+    fcntl.ioctl(fd, 0x40086602, (0x10).to_bytes(8, 'little'))
+    assert os.getxattr(path('chattr'), 'user.freebsd.flags') == b'schg'
+    fails(errno.EPERM, os.unlink, path('chattr'))
+    fcntl.ioctl(fd, 0x40086602, (0x40).to_bytes(8, 'little'))
+    assert os.getxattr(path('chattr'), 'user.freebsd.flags') == b'nodump'
+    os.close(fd)
+    os.unlink(path('chattr'))
+
+
+@test
+def locks_are_kept():
+    put('lock')
+    a = os.open(path('lock'), os.O_RDWR)
+    b = os.open(path('lock'), os.O_RDWR)
+    fcntl.flock(a, fcntl.LOCK_EX)
+    fails(errno.EWOULDBLOCK, fcntl.flock, b, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(a, fcntl.LOCK_UN)
+    fcntl.flock(b, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.lockf(a, fcntl.LOCK_EX)
+    assert as_user(0, 0, [], lambda: fcntl.lockf(os.open(
+        path('lock'), os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)) in (
+            errno.EAGAIN, errno.EACCES)
+    os.close(a)
+    os.close(b)
+
+
+@test
+def programs_run_from_it():
+    busybox = '/bin/busybox'
+    if not os.path.exists(busybox):
+        busybox = '/bin/true'
+    with open(busybox, 'rb') as f:
+        put('true', f.read(), 0o755)
+    assert subprocess.run([path('true')], stdout=subprocess.DEVNULL,
+                          check=False).returncode == 0
+    with open('/bin/true', 'rb') as f:
+        assert f.read(4) == b'\x7fELF'
+    running = subprocess.Popen(['/bin/sleep', '0'])
+    running.wait()
+
+
+@test
+def writers_and_readers_at_once_see_whole_things():
+    os.mkdir(path('par'))
+    errors = []
+
+    def work(k):
+        try:
+            for i in range(60):
+                name = path(f'par/{k}-{i % 5}')
+                with open(name + '.tmp', 'wb') as f:
+                    f.write(bytes([k]) * (i * 1000))
+                os.rename(name + '.tmp', name)
+                with open(name, 'rb') as f:
+                    data = f.read()
+                assert set(data) <= {k}
+                os.fsync(os.open(root, os.O_RDONLY)) if i % 20 == 0 else 0
+        except BaseException as e:
+            errors.append(e)
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(1, 7)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert errors == [], errors
+    assert len(os.listdir(path('par'))) == 30
+
+
+@test
+def many_syncs_share_their_flushes():
+    put('sync')
+    fds = [os.open(path('sync'), os.O_RDWR) for _ in range(8)]
+
+    def work(fd):
+        for i in range(20):
+            os.pwrite(fd, b'x', i)
+            os.fdatasync(fd)
+    threads = [threading.Thread(target=work, args=(fd,)) for fd in fds]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for fd in fds:
+        os.close(fd)
+
+
+@test
+def what_is_not_there_is_said_so():
+    fails(errno.ENOENT, os.stat, path('nothing'))
+    fails(errno.ENOENT, os.stat, path('nothing'))
+    put('nothing', b'something')
+    assert get('nothing') == b'something'
+    fails(errno.ENOTDIR, os.stat, path('nothing/x'))
+    fails(errno.EISDIR, os.unlink, path('sgid'))
+    fails(errno.ENOTDIR, os.rmdir, path('nothing'))
+    fails(errno.ENOTEMPTY, os.rmdir, path('sgid'))
+    fails(errno.EEXIST, os.mkdir, path('sgid'))
+    fails(errno.EOPNOTSUPP, os.open, root, os.O_TMPFILE | os.O_RDWR)
+
+
+def main():
+    print(f'1..{len(tests)}')
+    bad = 0
+    for i, f in enumerate(tests, 1):
+        try:
+            f()
+            print(f'ok {i} - {f.__name__.replace("_", " ")}')
+        except BaseException as e:
+            import traceback
+            line = traceback.extract_tb(e.__traceback__)
+            bad += 1
+            print(f'not ok {i} - {f.__name__.replace("_", " ")}')
+            for frame in line:
+                print(f'# line {frame.lineno}: {frame.line}')
+            print(f'# {type(e).__name__}: {e}')
+    return bad != 0
+
+
+sys.exit(main())

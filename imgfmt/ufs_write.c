@@ -218,29 +218,59 @@ punch(struct ufs *fs, struct ufs_node *node, uint64_t off, uint64_t end)
 	return rc;
 }
 
+/* Allocate all of it, or leave the size as it was. */
+static int
+allocate_to(struct ufs *fs, struct ufs_node *node, uint64_t off, uint64_t len)
+{
+	uint64_t size = node->d.size, done;
+	int rc = ufs_node_write(fs, node, off, NULL, len, &done);
+
+	if (rc < 0 && node->d.size > size && !fs->broken &&
+	    ufs_truncate_to(fs, node, size) < 0)
+		return ufs_half_done(fs, rc);
+	return rc;
+}
+
+/* Whether it cannot be: beyond all that is free and all that may be grown. */
+static bool
+is_hopeless(const struct ufs *fs, const struct ufs_node *node, uint64_t len)
+{
+	const struct ufs_super *sb = &fs->sb;
+	uint64_t limit = fs->opt.size_limit, size = sb->size << sb->fshift;
+	uint64_t frags = ((uint64_t)sb->total.nbfree << sb->fragshift) +
+	    (uint64_t)sb->total.nffree;
+	uint64_t room = (frags << sb->fshift) + node->d.blocks * 512;
+
+	if (limit < fs->dev->size)
+		limit = fs->dev->size;
+	return len > room && len - room > (limit > size ? limit - size : 0);
+}
+
 static int
 allocate_node(
     struct ufs *fs, struct ufs_node *node, int how, uint64_t off, uint64_t len)
 {
-	uint64_t size = node->d.size, done;
+	uint64_t size = node->d.size;
 
-	if (how == UFS_ALLOC)
-		return ufs_node_write(fs, node, off, NULL, len, &done);
 	if (how == UFS_ALLOC_KEEP && (off > size || len > size - off))
 		return -EOPNOTSUPP;
-	if (off >= size)
-		return 0;
-	if (len > size - off)
-		len = size - off;
+	if (how != UFS_ALLOC) {
+		if (off >= size)
+			return 0;
+		if (len > size - off)
+			len = size - off;
+	}
 	if (how == UFS_PUNCH)
 		return punch(fs, node, off, off + len);
+	if (is_hopeless(fs, node, len))
+		return -ENOSPC;
 	if (how == UFS_ZERO) {
 		int rc = zero_bytes(fs, node, off, len);
 
 		if (rc < 0)
 			return rc;
 	}
-	return ufs_node_write(fs, node, off, NULL, len, &done);
+	return allocate_to(fs, node, off, len);
 }
 
 static int

@@ -304,6 +304,31 @@ allocating_keeps_data_and_fills_holes_with_zeroes(void)
 	}
 }
 
+static void
+allocating_more_than_there_can_be_changes_nothing(void)
+{
+	for (const struct scratch_shape *s = scratch_shapes; s->name; s++) {
+		int64_t ino = file_in(s, "f");
+		uint64_t before, size;
+
+		CHECK_EQ(write_at(ino, 0, 5000), 5000);
+		before = free_bytes();
+		CHECK_EQ(ufs_allocate(scratch.fs, (uint64_t)ino, UFS_ALLOC,
+			     1000, 1ull << 33),
+		    -ENOSPC);
+		CHECK_EQ(free_bytes(), before);
+		/* Just more than there is, with indirect blocks. */
+		CHECK_EQ(ufs_allocate(scratch.fs, (uint64_t)ino, UFS_ALLOC, 0,
+			     before + 4000),
+		    -ENOSPC);
+		size = scratch_attr(&scratch, (uint64_t)ino).size;
+		CHECK_EQ(size, 5000);
+		CHECK_EQ(free_bytes(), before);
+		CHECK_EQ(scratch_faults(&scratch), 0);
+		scratch_close(&scratch);
+	}
+}
+
 /* -- where data lies --------------------------------------------------------
  */
 
@@ -447,6 +472,7 @@ TESTS(T(appending_goes_from_fragments_to_blocks_to_indirect_blocks),
     T(sizes_beyond_the_largest_are_refused), T(only_regular_files_are_written),
     T(punching_frees_blocks_and_empty_indirect_blocks),
     T(allocating_keeps_data_and_fills_holes_with_zeroes),
+    T(allocating_more_than_there_can_be_changes_nothing),
     T(files_written_from_start_to_end_are_contiguous),
     T(freed_blocks_are_trimmed), T(what_was_freed_is_used_again_first),
     T(an_inode_used_again_has_another_generation),

@@ -67,18 +67,6 @@ allocate_apply(
 		memset(n->data + off, 0, end - off);
 }
 
-/* A full device stopped it half way. */
-static int
-allocate_full(struct model *m, struct model_node *n, int how, uint64_t end)
-{
-	uint64_t size = scratch_attr(m->scratch, n->ino).size;
-
-	if (how == UFS_ALLOC && size > n->size && size <= end)
-		model_set_size(m, n, size);
-	/* Zeroed it is, but not all of it allocated. */
-	return how == UFS_ZERO ? 0 : -ENOSPC;
-}
-
 void
 model_op_allocate(struct model *m)
 {
@@ -97,8 +85,10 @@ model_op_allocate(struct model *m)
 		return;
 	beyond = how == UFS_ALLOC_KEEP && off + len > n->size;
 	rc = ufs_allocate(m->scratch->fs, n->ino, how, off, len);
-	if (rc == -ENOSPC)
-		rc = allocate_full(m, n, how, off + len);
+	/* The device was full: zeroed it may be, in part. */
+	if (rc == -ENOSPC && how == UFS_ZERO)
+		rc = ufs_allocate(
+		    m->scratch->fs, n->ino, how = UFS_PUNCH, off, len);
 	if (model_agrees(m, "allocate", rc, beyond ? -EOPNOTSUPP : 0))
 		allocate_apply(m, n, how, off, len);
 }

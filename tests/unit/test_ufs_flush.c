@@ -1,4 +1,6 @@
 /* Attributes, pins, and what a flush leaves. */
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -278,6 +280,79 @@ a_read_only_file_system_refuses_changes(void)
 	scratch_close(&scratch);
 }
 
+/* -- threads ----------------------------------------------------------------
+ */
+
+static int threads_stop;
+static long threads_reads;
+
+static void *
+read_beside(void *arg)
+{
+	struct ufs_attr attr;
+	uint8_t buf[5000];
+
+	(void)arg;
+	while (!__atomic_load_n(&threads_stop, __ATOMIC_RELAXED)) {
+		struct ufs_info info;
+
+		if (ufs_lookup(scratch.fs, UFS_ROOT, "f", 1, &attr) == 0) {
+			int64_t n = ufs_read(
+			    scratch.fs, attr.ino, 100, buf, sizeof(buf));
+
+			/* It may be gone by now. */
+			CHECK(n >= 0 || n == -ESTALE);
+		}
+		ufs_info(scratch.fs, &info);
+		if (ufs_pin(scratch.fs, UFS_ROOT) == 0)
+			CHECK_EQ(ufs_unpin(scratch.fs, UFS_ROOT, 1), 0);
+		__atomic_add_fetch(&threads_reads, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void *
+flush_beside(void *arg)
+{
+	(void)arg;
+	while (!__atomic_load_n(&threads_stop, __ATOMIC_RELAXED))
+		CHECK_EQ(ufs_flush(scratch.fs), 0);
+	return NULL;
+}
+
+static void
+readers_and_flushes_go_on_beside_a_writer(void)
+{
+	void *(*const run[])(void *) = {
+	    read_beside, read_beside, flush_beside, flush_beside};
+	struct blkdev *cache;
+	pthread_t thread[4];
+	int64_t ino;
+
+	fill_pattern();
+	scratch_make(&scratch, &scratch_shapes[3]);
+	ufs_close(scratch.fs);
+	CHECK_EQ(blkdev_cache_open(scratch.dev, 8 << 20, 1 << 20, &cache), 0);
+	scratch.dev = cache;
+	scratch_open(&scratch);
+	threads_stop = 0;
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(pthread_create(&thread[i], NULL, run[i], NULL), 0);
+	for (int i = 0; i < 60; i++) {
+		ino = scratch_create(&scratch, UFS_ROOT, "f", S_REG);
+		CHECK(write_at(ino, 0, 100000 + (size_t)i) > 0);
+		CHECK_EQ(scratch_truncate(&scratch, (uint64_t)ino, 5000), 0);
+		CHECK_EQ(scratch_remove(&scratch, UFS_ROOT, "f"), 0);
+	}
+	while (__atomic_load_n(&threads_reads, __ATOMIC_RELAXED) < 100)
+		sched_yield();
+	__atomic_store_n(&threads_stop, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(pthread_join(thread[i], NULL), 0);
+	CHECK_EQ(scratch_faults(&scratch), 0);
+	scratch_close(&scratch);
+}
+
 #define T(name) \
 	{ \
 #name, name \
@@ -288,4 +363,5 @@ TESTS(T(attributes_are_set_one_by_one), T(writing_updates_times),
     T(a_flush_without_changes_writes_nothing),
     T(a_failed_flush_can_be_repeated), T(the_superblock_says_clean_and_when),
     T(ufs1_with_the_largest_blocks_keeps_the_copy_at_65536),
-    T(a_read_only_file_system_refuses_changes))
+    T(a_read_only_file_system_refuses_changes),
+    T(readers_and_flushes_go_on_beside_a_writer))

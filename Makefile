@@ -251,8 +251,17 @@ unit: $(UNIT)
 	prove $(PROVE_FLAGS) -e '' $(UNIT)
 
 # Real images, real mounts.  RELIVE names another program to test.
-e2e: relive
+e2e: relive build/ledger build/mkfs
 	prove -j 2 $(PROVE_FLAGS) -e bash $(E2E)
+
+# Helpers of the end-to-end tests.
+build/ledger: tests/e2e/ledger.c librelive.a
+	mkdir -p build
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ tests/e2e/ledger.c librelive.a $(LIBS)
+
+build/mkfs: tests/e2e/mkfs.c librelive.a
+	mkdir -p build
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ tests/e2e/mkfs.c librelive.a $(LIBS)
 
 check:
 	MAKE='$(MAKE)' scripts/check

@@ -8,13 +8,7 @@ need_root
 need_fuse
 need makefs busybox
 
-# shellcheck disable=SC2046 # a list of options
-if ! ${CC:-cc} -D_GNU_SOURCE -O1 -o "$work/mkfs" "$top/tests/e2e/mkfs.c" \
-	"$top/librelive.a" $(pkg-config --libs fuse3 libarchive liblz4 liblzma \
-		libzstd libdeflate zlib json-c) -pthread 2>"$work/err"; then
-	fail "our mkfs builds" "$work/err"
-	end
-fi
+[ -x "$top/build/mkfs" ] || skip_all "no build/mkfs: run make e2e"
 
 kernel=yes
 kernel_ready || kernel=no
@@ -41,7 +35,7 @@ try() { # try WHAT KERNEL-TYPE IMAGE SEED
 
 # An empty file system of ours, filled through a mount.
 filled() { # filled OUT VERSION BSIZE FSIZE
-	"$work/mkfs" "$1" 33554432 "$2" "$3" "$4" &&
+	"$top/build/mkfs" "$1" 33554432 "$2" "$3" "$4" &&
 		mount_at "$mnt" "$1" &&
 		cp -a "$work/tree/." "$mnt/" &&
 		umount_at "$mnt" &&

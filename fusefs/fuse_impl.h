@@ -71,7 +71,6 @@ swap_root(uint64_t ino)
 struct mount_plan {
 	bool read_only, fakeroot, grpid;
 	uint64_t size_limit; /* of size=, or 0 */
-	char *fsname;        /* of fsname=, or NULL */
 	char *kernel;        /* what libfuse and the kernel are told, joined */
 };
 

@@ -337,8 +337,7 @@ run(const struct mount_options *options, const struct mount_plan *plan,
 	if (rc == 0)
 		rc = make_source(options, server.session, &source);
 	if (rc == 0)
-		rc = make_args(options, plan,
-		    plan->fsname != NULL ? plan->fsname : source, &args);
+		rc = make_args(options, plan, source, &args);
 	if (rc == 0) {
 		hint_fakeroot(&server);
 		rc = serve(&server, options, &args);

@@ -95,11 +95,6 @@ parse_word(struct parse *p, const char *word)
 		return 0;
 	if (strncmp(word, "size=", 5) == 0)
 		return parse_size(word + 5, &plan->size_limit);
-	if (strncmp(word, "fsname=", 7) == 0) {
-		free(plan->fsname);
-		plan->fsname = strdup(word + 7);
-		return plan->fsname == NULL ? -ENOMEM : 0;
-	}
 	p->own_checks |= strcmp(word, "default_permissions") == 0;
 	p->shared |= strncmp(word, "allow_", 6) == 0;
 	if (is_one_of(
@@ -155,7 +150,6 @@ mount_plan_make(const struct mount_options *options, struct mount_plan *out)
 void
 mount_plan_release(struct mount_plan *plan)
 {
-	free(plan->fsname);
 	free(plan->kernel);
 	*plan = (struct mount_plan){0};
 }

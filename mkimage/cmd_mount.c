@@ -13,7 +13,7 @@ static const char mount_usage[] =
     "\n"
     "  -o OPTION,...       ro, rw, fakeroot (act as root inside),\n"
     "                      allow_other, allow_root, default_permissions,\n"
-    "                      suid, dev, exec, noatime, auto_unmount, fsname=,\n"
+    "                      suid, dev, exec, noatime, auto_unmount, grpid,\n"
     "                      size=\n"
     "      --ro            read-only: the last flushed state\n"
     "      --session DIR   where the session is, instead of IMAGE.relive\n"

@@ -205,6 +205,7 @@ UNIT = \
 	tests/unit/test_ufs_changes \
 	tests/unit/test_ufs_check \
 	tests/unit/test_ufs_check_tree \
+	tests/unit/test_ufs_damage \
 	tests/unit/test_ufs_dinode \
 	tests/unit/test_ufs_dir \
 	tests/unit/test_ufs_edit \

@@ -91,7 +91,7 @@ static int
 move_tail(struct ufs *fs, struct ufs_node *node, uint64_t lbn, uint32_t held,
     uint32_t want)
 {
-	uint64_t *ptr = &node->d.db[lbn], old = *ptr, fsb, hint;
+	uint64_t *ptr = &node->d.db[lbn], old = *ptr, fsb = 0, hint;
 	int rc = preference(fs, node, lbn, &hint);
 
 	if (rc == 0)

@@ -383,7 +383,10 @@ run_as_daemon(const struct mount_options *options,
 	if (child < 0)
 		return -errno;
 	if (child == 0) {
-		(void)close(ends[0]);
+		/* Files and locks of the caller are none of the daemon's. */
+		if (ends[1] > 3)
+			(void)close_range(3, (unsigned)ends[1] - 1, 0);
+		(void)close_range((unsigned)ends[1] + 1, ~0u, 0);
 		rc = run(options, plan, dir, ends[1]);
 		_exit(rc < 0 ? 1 : 0);
 	}

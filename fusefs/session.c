@@ -58,8 +58,16 @@ static int
 claim_folder(struct opening *o)
 {
 	struct session *session = o->session;
+	struct stat st;
 	char *real;
 
+	if (o->options->dir == NULL && stat(o->place.path, &st) == 0 &&
+	    !S_ISREG(st.st_mode)) {
+		log_error("'%s' is a device: name a folder for the session "
+			  "with --session",
+		    o->place.path);
+		return -EINVAL;
+	}
 	if (mkdir(session->dir, 0777) == 0)
 		o->made_folder = true;
 	else if (errno != EEXIST)

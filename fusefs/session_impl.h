@@ -64,7 +64,8 @@ bool session_id_is(const struct overlay_id *id, const char *hex);
 /* -- session_lock.c -------------------------------------------------------- */
 
 /*
- * Take the folder's lock; wait: for up to 10 s.  The fd.  -EBUSY, said with
+ * Take the folder's lock; wait: for up to 10 s, unless it
+ * serves a mount.  The fd.  -EBUSY, said with
  * who holds it; others of open(2), not said.
  */
 MUST_CHECK int session_lock(int folder, const char *dir, bool wait);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "../imgfmt/compat.h"
 #include "../imgfmt/log.h"
 #include "session_impl.h"
 
@@ -70,12 +71,29 @@ say_busy(int folder, const char *dir)
 		log_error("the session '%s' is in use by another process", dir);
 }
 
+static int
+is_target(void *arg, const struct compat_mount *mount)
+{
+	return strcmp(mount->target, arg) == 0;
+}
+
+/* Who holds the lock serves a mount, so that there is nothing to wait for. */
+static bool
+is_mounted(int folder)
+{
+	struct session_mount mount;
+
+	return session_read_mount(folder, &mount) == 0 &&
+	    compat_mounts(is_target, mount.dir) == 1;
+}
+
 int
 session_lock(int folder, const char *dir, bool wait)
 {
 	int fd = try_lock(folder, O_RDWR | O_CREAT, LOCK_EX);
 
-	for (long ms = 0; fd == -EWOULDBLOCK && wait && ms < WAIT_MS;
+	for (long ms = 0;
+	     fd == -EWOULDBLOCK && wait && ms < WAIT_MS && !is_mounted(folder);
 	     ms += POLL_MS) {
 		sleep_ms(POLL_MS);
 		fd = try_lock(folder, O_RDWR | O_CREAT, LOCK_EX);

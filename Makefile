@@ -252,14 +252,10 @@ unit: $(UNIT)
 	prove $(PROVE_FLAGS) -e '' $(UNIT)
 
 # Real images, real mounts.  RELIVE names another program to test.
-e2e: relive build/ledger build/mkfs
+e2e: relive build/mkfs
 	prove -j 2 $(PROVE_FLAGS) -e bash $(E2E)
 
-# Helpers of the end-to-end tests.
-build/ledger: tests/e2e/ledger.c librelive.a
-	mkdir -p build
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ tests/e2e/ledger.c librelive.a $(LIBS)
-
+# Makes file systems for the end-to-end tests.
 build/mkfs: tests/e2e/mkfs.c librelive.a
 	mkdir -p build
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ tests/e2e/mkfs.c librelive.a $(LIBS)

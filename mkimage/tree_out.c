@@ -253,7 +253,9 @@ tree_out_add(struct tree_out *t, struct view *v, const char *path)
 		t->root = job.node;
 	}
 	rc = add_tree(&job, 0);
-	if (rc < 0 && rc != -EIO && rc != -ECORRUPT)
+	if (rc == -EINTR)
+		log_error("interrupted while extracting '%s'", path);
+	else if (rc < 0 && rc != -EIO && rc != -ECORRUPT)
 		log_error("extracting stopped: %s", strerror(-rc));
 	return rc;
 }

@@ -1,0 +1,72 @@
+#!/bin/bash
+# Long work: a progress bar on a terminal and nothing elsewhere; an interrupt
+# leaves nothing behind, neither files nor a locked session.
+. "$(dirname "$0")/lib.sh"
+need_root
+need_fuse
+need makefs script
+
+# 28 MB of text that is slow to compress.
+mkdir -p "$work/tree/etc" "$work/here"
+for i in $(seq 1 4); do seq "$i" 1000003 >"$work/tree/part$i"; done
+echo old >"$work/tree/etc/rc.conf"
+make_ufs "$work/raw" "$work/tree" 1 32768 4096
+"$relive" uzip -q -C 1 "$work/raw" -o "$work/live.uzip"
+mount_at "$mnt" "$work/live.uzip"
+echo new >"$mnt/etc/rc.conf"
+umount_at "$mnt"
+
+# interrupted WHAT SIGNAL OUT COMMAND...: a signal after a while ends it, with
+# one line, an exit code of 1, and nothing of OUT there.
+interrupted() {
+	local what=$1 signal=$2 out=$3 pid got i
+	shift 3
+	"$@" 2>"$work/err" &
+	pid=$!
+	for ((i = 0; i < 100; i++)); do # until it has begun to write
+		[ -z "$(ls -A "$work/here")" ] || break
+		sleep 0.02
+	done
+	sleep 0.2
+	kill -s "$signal" "$pid"
+	wait "$pid"
+	got=$?
+	[ $got = 1 ] && [ "$(grep -c . "$work/err")" = 1 ] &&
+		grep -q interrupted "$work/err" &&
+		pass "$what by SIG$signal says so" || {
+		echo "exit status $got" >>"$work/err"
+		fail "$what by SIG$signal says so" "$work/err"
+	}
+	[ ! -e "$out" ] && [ -z "$(ls -A "$work/here")" ] &&
+		pass "and leaves nothing behind" ||
+		fail "and leaves nothing behind: $(ls -A "$work/here")"
+}
+
+set -m # or background commands would ignore SIGINT
+interrupted "uzip stopped" INT "$work/here/x.uzip" \
+	"$relive" uzip -A lzma -C 9 "$work/raw" -o "$work/here/x.uzip"
+interrupted "commit stopped" INT "$work/here/x.uzip" \
+	"$relive" commit -q "$work/live.uzip" -A lzma -C 9 -o "$work/here/x.uzip"
+interrupted "commit stopped" TERM "$work/here/x.uzip" \
+	"$relive" commit -q "$work/live.uzip" -A zstd -C 19 -o "$work/here/x.uzip"
+interrupted "extracting a tar stopped" INT "$work/here/x.tar.xz" \
+	"$relive" extract "$work/live.uzip" -o "$work/here/x.tar.xz"
+set +m
+check "the session is as it was" \
+	test "$("$relive" cat "$work/live.uzip.relive" /etc/rc.conf)" = new
+check "and can be committed" \
+	"$relive" commit "$work/live.uzip" -o "$work/new.uzip"
+check "with a sound result" "$relive" check "$work/new.uzip"
+
+script -qec "'$relive' uzip -C 9 '$work/raw' -o '$work/bar.uzip'" /dev/null \
+	</dev/null >"$work/terminal" 2>&1
+grep -aq 'compressing .* [kM]B, .*/s \[#*\.*\] *[0-9]*% .* left' "$work/terminal" &&
+	pass "a terminal sees a progress bar" ||
+	fail "a terminal sees a progress bar" "$work/terminal"
+script -qec "'$relive' uzip -q -C 9 '$work/raw' -o '$work/bar.uzip'" /dev/null \
+	</dev/null >"$work/terminal" 2>&1
+[ ! -s "$work/terminal" ] && pass "not with -q" || fail "not with -q"
+"$relive" uzip -C 9 "$work/raw" -o "$work/bar.uzip" >"$work/terminal" 2>&1
+[ ! -s "$work/terminal" ] && pass "nor without a terminal" ||
+	fail "nor without a terminal" "$work/terminal"
+end

@@ -1,0 +1,40 @@
+#!/bin/bash
+# The two minutes of README.md, line by line, on an ISO made here; the second
+# block of commands too.
+. "$(dirname "$0")/lib.sh"
+need_root
+need_fuse
+need makefs genisoimage
+
+make_tree "$work/tree"
+mkdir -p "$work/tree/usr/local"
+make_ufs "$work/image.ufs" "$work/tree" 1 8192 1024
+"$relive" uzip -q "$work/image.ufs" -o "$work/image.uzip"
+make_iso "$work/live.iso" "$work/image.uzip" seed
+
+# The indented lines under the heading, without those that build.
+awk '/^## Two minutes/ { on = 1; next } /^## / { on = 0 } on && /^    / {
+	sub(/^    /, ""); sub(/ +#.*/, ""); print }' "$top/README.md" |
+	grep -v install-deps >"$work/lines"
+[ "$(wc -l <"$work/lines")" -ge 12 ] && pass "README.md has its session" ||
+	fail "README.md has its session" "$work/lines"
+
+mkdir "$work/home"
+echo welcome >"$work/home/motd"
+cd "$work" || exit 1
+our_mounts+=("$mnt")
+while read -r line; do
+	here=${line//.\/relive/"$relive"}
+	here=${here//\/mnt/"$mnt"}
+	here=${here//system.uzip/base.ufs.uzip}
+	check "$line" env HOME="$work/home" bash -c "$here" </dev/null
+done <"$work/lines"
+
+[ "$("$relive" cat new.iso /etc/rc.conf | tail -n 1)" = 'sshd_enable="YES"' ] &&
+	pass "the new ISO holds the edit" || fail "the new ISO holds the edit"
+[ "$("$relive" cat new.iso /etc/motd)" = welcome ] &&
+	pass "and the new file" || fail "and the new file"
+[ "$("$relive" cat live.iso /etc/rc.conf)" = 'hostname="live1"' ] &&
+	pass "the old one is untouched" || fail "the old one is untouched"
+check "the new ISO passes the checker" "$relive" check new.iso
+end

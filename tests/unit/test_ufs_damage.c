@@ -44,12 +44,22 @@ alter(uint64_t off, uint64_t n)
 	CHECK_EQ(blkdev_write(scratch.dev, at, bytes, len), 0);
 }
 
+static const struct model_node *
+some_node(void)
+{
+	const struct model_node *n;
+
+	do /* the root is always there */
+		n = &model.node[model_random(&model, MODEL_NODES)];
+	while (n->ino == 0);
+	return n;
+}
+
 /* Damage an inode, a directory, an indirect block or a group's maps. */
 static void
 damage(const struct ufs_super *sb)
 {
-	const struct model_node *n =
-	    &model.node[model_random(&model, MODEL_NODES)];
+	const struct model_node *n = some_node();
 	uint32_t cgx = (uint32_t)model_random(&model, sb->ncg);
 	struct ufs_node *node;
 	uint64_t fsb;
@@ -59,13 +69,12 @@ damage(const struct ufs_super *sb)
 		alter(ufs_frag_off(sb, ufs_cgtod(sb, cgx)), sb->cgsize);
 		return;
 	case 1:
-		if (n->ino != 0)
-			alter(ufs_ino_off(sb, n->ino), sb->dinode_size);
+		alter(ufs_ino_off(sb, n->ino), sb->dinode_size);
 		return;
 	default:
 		break;
 	}
-	if (n->ino == 0 || ufs_node_get(scratch.fs, n->ino, &node) < 0)
+	if (ufs_node_get(scratch.fs, n->ino, &node) < 0)
 		return;
 	fsb = ufs_is_dir(node) ? node->d.db[0] : node->d.ib[0];
 	if ((ufs_is_dir(node) || ufs_is_reg(node)) && fsb != 0 &&

@@ -81,6 +81,24 @@ refuse "ls of what is not there" 1 "'/none': No such file" \
 printf 'base.bytes\nbase.ufs.uzip\n' >"$work/want"
 same "ls --iso shows the ISO's own tree" "$work/want" "$work/got"
 
+# Names that are no UTF-8, or would steer a terminal.
+mkdir "$work/names"
+: >"$work/names/latin"$'\xe9'
+: >"$work/names/red"$'\033'"[31m"
+: >"$work/names/back\\slash"
+make_ufs "$work/names.ufs" "$work/names" 1 8192 1024 -M 600k
+"$relive" ls "$work/names.ufs" >"$work/got"
+printf 'back\\134slash\nlatin\xe9\nred\\033[31m\n' >"$work/want"
+same "ls makes control bytes visible" "$work/want" "$work/got"
+"$relive" ls --raw "$work/names.ufs" | LC_ALL=C sort >"$work/got"
+(cd "$work/names" && LC_ALL=C ls -1 --show-control-chars -N) >"$work/want"
+same "ls --raw gives names as they are" "$work/want" "$work/got"
+if command -v jq >/dev/null; then
+	"$relive" ls --json "$work/names.ufs" | jq -r .path >"$work/got"
+	printf '/back\\slash\n/latin\u00e9\n/red\033[31m\n' >"$work/want"
+	same "ls --json is JSON all the same" "$work/want" "$work/got"
+fi
+
 # cat
 "$relive" cat "$work/live.iso" /usr/rc.conf >"$work/got"
 same "cat follows links inside the image" "$work/tree/etc/rc.conf" "$work/got"

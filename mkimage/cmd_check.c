@@ -77,12 +77,31 @@ check_ufs(struct check *check, struct blkdev *dev)
 	add(check, "file system", ufs_check(dev, NULL, 0, inodes_done, NULL));
 }
 
+/* Whether what is in a uzip can be judged; said where not. */
+static bool
+is_judged(const char *address, struct blkdev *dev)
+{
+	int kind = image_identify(dev);
+
+	/* what cannot be read is told when it is opened */
+	if (kind < 0 ||
+	    (kind != IMAGE_UNKNOWN &&
+		image_kind_advice((enum image_kind)kind) == NULL))
+		return true;
+	log_warn("'%s': the content is not judged: it is %s", address,
+	    image_kind_name((enum image_kind)kind));
+	return false;
+}
+
+enum container { NO_CONTAINER, GO_ON, NO_FURTHER };
+
 /*
  * The uzip that address leads to, opened even if its index is faulty, so that
- * all its faults are told.  Whether there is one.
+ * all its faults are told; and whether what is in it can be judged.
  */
-static bool
-check_container(struct check *check, const struct image *top)
+static enum container
+check_container(
+    struct check *check, const char *address, const struct image *top)
 {
 	const struct image_layer *last = &top->layer[top->nlayers - 1];
 	scoped(blkdev_closep) struct blkdev *dev = NULL;
@@ -90,16 +109,16 @@ check_container(struct check *check, const struct image *top)
 	int rc;
 
 	if (last->kind != IMAGE_UZIP)
-		return false;
+		return NO_CONTAINER;
 	container = blkdev_ref(last->dev);
 	rc = uzip_open_damaged(container, 0, check->pool, &dev);
-	if (rc == 0) {
-		check_uzip(check, dev);
-	} else {
+	if (rc < 0) {
 		blkdev_close(container);
 		add(check, "uzip", rc);
+		return GO_ON;
 	}
-	return true;
+	check_uzip(check, dev);
+	return is_judged(address, dev) ? GO_ON : NO_FURTHER;
 }
 
 /* The layers below the ISO; top is opened at the address's own layer. */
@@ -109,10 +128,10 @@ check_image(struct check *check, const char *address, const struct image *top,
 {
 	scoped(image_closep) struct image *image = NULL;
 	long before = check->faults;
-	bool judged = check_container(check, top);
+	enum container state = check_container(check, address, top);
 	int rc;
 
-	if (check->rc < 0)
+	if (check->rc < 0 || state == NO_FURTHER)
 		return;
 	rc = image_open(address, options, 0, &image);
 	if (rc == -ECORRUPT && check->faults > before)
@@ -121,7 +140,7 @@ check_image(struct check *check, const char *address, const struct image *top,
 		add(check, "image", rc);
 		return;
 	}
-	if (image->uzip != NULL && !judged)
+	if (image->uzip != NULL && state == NO_CONTAINER)
 		check_uzip(check, image->uzip);
 	check_ufs(check, image->dev);
 }

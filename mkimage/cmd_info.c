@@ -58,7 +58,7 @@ tell_other(struct info *info, enum image_kind kind, const char *title,
 	const char *advice = image_kind_advice(kind);
 	char text[1200], size[32];
 
-	if (kind == IMAGE_UNKNOWN && info->top->nlayers == 1) {
+	if (kind == IMAGE_UNKNOWN && dev == info->top->layer[0].dev) {
 		log_error("'%s' is nothing that relive knows", info->address);
 		return -EINVAL;
 	}

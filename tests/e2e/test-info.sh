@@ -99,6 +99,14 @@ if command -v mksquashfs >/dev/null; then
 	refuse "and is refused with it" 1 'squashfs.*unsquashfs' \
 		"$relive" ls "$work/x.sqfs"
 fi
+head -c 400000 /dev/urandom >"$work/unknown"
+"$relive" uzip "$work/unknown" -o "$work/unknown.uzip"
+tells "a uzip of no known content" "$work/unknown.uzip" '[.layers[].kind]' \
+	'["uzip","unknown"]'
+"$relive" check "$work/unknown.uzip" >"$work/got" 2>&1 &&
+	grep -q 'content is not judged' "$work/got" &&
+	pass "its clusters can be judged all the same" ||
+	fail "its clusters can be judged all the same" "$work/got"
 xz -k0 "$work/raw"
 tells "xz" "$work/raw.xz" '.layers[0].kind' '"xz"'
 if command -v sgdisk >/dev/null; then

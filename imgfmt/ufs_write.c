@@ -95,7 +95,8 @@ ufs_node_write(struct ufs *fs, struct ufs_node *node, uint64_t off,
 {
 	uint64_t old = node->d.size, end = off + len;
 	const uint8_t *from = buf;
-	int rc = zero_gap(fs, node, off);
+	/* Allocating shows what lies behind the old end, too. */
+	int rc = zero_gap(fs, node, buf != NULL ? off : end);
 
 	for (*done = 0; *done < len && rc == 0;) {
 		struct piece p = {.lbn = (off + *done) >> fs->sb.bshift};

@@ -460,6 +460,35 @@ a_full_device_takes_what_fits(void)
 	}
 }
 
+static void
+allocating_does_not_show_what_lies_behind_the_end(void)
+{
+	static const uint64_t places[] = {0, 100, 300};
+
+	for (const struct scratch_shape *s = scratch_shapes; s->name; s++)
+		for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+			int64_t ino = file_in(s, "f");
+			struct ufs_node *node;
+			uint64_t at, to = s->bsize - 10;
+
+			CHECK_EQ(write_at(ino, 0, 100), 100);
+			CHECK_EQ(
+			    ufs_node_get(scratch.fs, (uint64_t)ino, &node), 0);
+			at = node->d.db[0] * s->fsize;
+			ufs_node_put(scratch.fs, node);
+			/* Other tools leave what they like there. */
+			CHECK_EQ(
+			    blkdev_write(scratch.dev, at + 100, pattern, 400),
+			    0);
+			CHECK_EQ(ufs_allocate(scratch.fs, (uint64_t)ino,
+				     UFS_ALLOC, places[i], to - places[i]),
+			    0);
+			CHECK(reads(ino, 0, 100, pattern));
+			CHECK(reads(ino, 100, to - 100, NULL));
+			scratch_close(&scratch);
+		}
+}
+
 #define T(name) \
 	{ \
 #name, name \
@@ -473,6 +502,7 @@ TESTS(T(appending_goes_from_fragments_to_blocks_to_indirect_blocks),
     T(punching_frees_blocks_and_empty_indirect_blocks),
     T(allocating_keeps_data_and_fills_holes_with_zeroes),
     T(allocating_more_than_there_can_be_changes_nothing),
+    T(allocating_does_not_show_what_lies_behind_the_end),
     T(files_written_from_start_to_end_are_contiguous),
     T(freed_blocks_are_trimmed), T(what_was_freed_is_used_again_first),
     T(an_inode_used_again_has_another_generation),

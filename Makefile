@@ -218,6 +218,7 @@ UNIT = \
 	tests/unit/test_ufs_node \
 	tests/unit/test_ufs_random \
 	tests/unit/test_ufs_read \
+	tests/unit/test_ufs_rot \
 	tests/unit/test_ufs_super \
 	tests/unit/test_ufs_write \
 	tests/unit/test_ufs_xattr \

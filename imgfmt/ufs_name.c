@@ -313,6 +313,7 @@ is_child(void *arg, const struct ufs_slot *slot)
 int
 ufs_name_may_go(struct ufs *fs, struct ufs_node *node, bool is_dir)
 {
+	struct ufs_cg *cg;
 	int rc;
 
 	if (is_dir && !ufs_is_dir(node))
@@ -326,8 +327,12 @@ ufs_name_may_go(struct ufs *fs, struct ufs_node *node, bool is_dir)
 		if (rc < 0)
 			return rc;
 	}
-	if (node->pins > 0 || (!is_dir && node->d.nlink > 1))
+	if (!is_dir && node->d.nlink > 1)
 		return 0;
+	/* Its number goes back to a group that has to be sound. */
+	rc = ufs_cg_get(fs, (uint32_t)(node->ino / fs->sb.ipg), &cg);
+	if (rc < 0 || node->pins > 0)
+		return rc;
 	return ufs_check_blocks(fs, node);
 }
 

@@ -39,8 +39,8 @@ MUST_CHECK int ufs_name_drop(
 
 /*
  * Whether a name of node may be removed, as one of a directory or of anything
- * else: -ENOTDIR, -EISDIR, -ENOTEMPTY, -EBUSY (the root); -ECORRUPT when its
- * blocks, which would go with it, could not be freed.
+ * else: -ENOTDIR, -EISDIR, -ENOTEMPTY, -EBUSY (the root); -ECORRUPT when the
+ * inode, or its blocks, which would go with it now, could not be freed.
  */
 MUST_CHECK int ufs_name_may_go(
     struct ufs *fs, struct ufs_node *node, bool is_dir);

@@ -5,24 +5,6 @@
 
 #include "ufs_impl.h"
 
-int
-ufs_node_reap(struct ufs *fs, struct ufs_node *node)
-{
-	uint64_t ino = node->ino;
-	bool was_dir = ufs_is_dir(node);
-	int rc = ufs_free_all(fs, node);
-
-	if (rc < 0) {
-		ufs_node_put(fs, node);
-		return rc;
-	}
-	rc = ufs_xattr_free(fs, node);
-	if (rc == 0)
-		rc = ufs_free_inode(fs, ino, was_dir);
-	ufs_node_forget(fs, node);
-	return rc == 0 ? 0 : ufs_half_done(fs, rc);
-}
-
 /* One pin more, or n less; answers how many are left. */
 static uint64_t
 change_pins(struct ufs *fs, struct ufs_node *node, bool more, uint64_t n)
@@ -37,6 +19,37 @@ change_pins(struct ufs *fs, struct ufs_node *node, bool more, uint64_t n)
 	left = node->pins;
 	pthread_mutex_unlock(&fs->nodes_lock);
 	return left;
+}
+
+/*
+ * What cannot be freed now is kept as if pinned: every flush lists it, and
+ * whoever opens the file system next tries again.
+ */
+static int
+keep(struct ufs *fs, struct ufs_node *node, int rc)
+{
+	(void)change_pins(fs, node, true, 1);
+	ufs_node_put(fs, node);
+	return rc;
+}
+
+int
+ufs_node_reap(struct ufs *fs, struct ufs_node *node)
+{
+	uint64_t ino = node->ino;
+	bool was_dir = ufs_is_dir(node);
+	struct ufs_cg *cg;
+	int rc = ufs_cg_get(fs, (uint32_t)(ino / fs->sb.ipg), &cg);
+
+	if (rc == 0)
+		rc = ufs_free_all(fs, node);
+	if (rc < 0)
+		return keep(fs, node, rc);
+	rc = ufs_xattr_free(fs, node);
+	if (rc == 0)
+		rc = ufs_free_inode(fs, ino, was_dir);
+	ufs_node_forget(fs, node);
+	return rc == 0 ? 0 : ufs_half_done(fs, rc);
 }
 
 int

@@ -18,7 +18,7 @@ struct walk {
 	struct ufs_node *node;
 	uint64_t first, end; /* logical blocks to free */
 	bool commit;         /* free, else look */
-	bool lenient;        /* what is wrong is dropped */
+	bool lenient;        /* the inode goes: what is wrong is dropped */
 	uint64_t budget;     /* blocks that may still be met */
 	uint64_t run;        /* fragments to be freed with the next ones */
 	uint32_t run_len;
@@ -27,7 +27,7 @@ struct walk {
 static int
 wrong(struct walk *w, uint64_t fsb, const char *what)
 {
-	if (!w->lenient)
+	if (w->commit || !w->lenient)
 		log_error("ufs: inode %llu: fragment %llu %s",
 		    (unsigned long long)w->node->ino, (unsigned long long)fsb,
 		    what);
@@ -89,6 +89,13 @@ drop(struct walk *w, uint64_t fsb, uint32_t n)
 	return rc;
 }
 
+/* What the walk makes of rc, the verdict on one pointer: 0 goes on. */
+static int
+passed(const struct walk *w, int rc)
+{
+	return rc == -ECORRUPT && (w->commit || w->lenient) ? 0 : rc;
+}
+
 /* A block that the range holds: data of n fragments. */
 static int
 cut_data(struct walk *w, uint64_t *ptr, uint32_t n)
@@ -96,10 +103,9 @@ cut_data(struct walk *w, uint64_t *ptr, uint32_t n)
 	uint64_t fsb = *ptr;
 	int rc = look_at(w, fsb, n);
 
-	if (!w->commit)
-		return rc;
-	*ptr = 0;
-	return rc == 0 ? drop(w, fsb, n) : rc == -ECORRUPT ? 0 : rc;
+	if (w->commit)
+		*ptr = 0;
+	return w->commit && rc == 0 ? drop(w, fsb, n) : passed(w, rc);
 }
 
 static uint64_t
@@ -172,6 +178,23 @@ cut_entries(
 	return 0;
 }
 
+/*
+ * Read an indirect block.  A damaged one of an inode that goes is as good as
+ * empty: what it points to is unknown, and stays marked "used".
+ */
+static int
+indirect_read(const struct walk *w, uint64_t fsb, uint8_t *block)
+{
+	const struct ufs *fs = w->fs;
+	int rc = blkdev_read(
+	    fs->dev, ufs_frag_off(&fs->sb, fsb), block, fs->sb.bsize);
+
+	if (rc != -ECORRUPT || !w->lenient)
+		return rc;
+	memset(block, 0, fs->sb.bsize);
+	return 0;
+}
+
 /* The indirect block at *ptr maps from base on; it goes when it is empty. */
 static int
 cut_indirect(struct walk *w, int level, uint64_t *ptr, uint64_t base)
@@ -182,17 +205,14 @@ cut_indirect(struct walk *w, int level, uint64_t *ptr, uint64_t base)
 	bool changed = false;
 	int rc = look_at(w, fsb, fs->sb.frag);
 
-	if (rc == -ECORRUPT && w->commit) {
+	if (rc < 0 && w->commit)
 		*ptr = 0;
-		return 0;
-	}
 	if (rc < 0)
-		return rc;
+		return passed(w, rc);
 	block = malloc(fs->sb.bsize);
 	if (block == NULL)
 		return -ENOMEM;
-	rc = blkdev_read(
-	    fs->dev, ufs_frag_off(&fs->sb, fsb), block, fs->sb.bsize);
+	rc = indirect_read(w, fsb, block);
 	if (rc == 0)
 		rc = cut_entries(w, level, block, base, &changed);
 	if (rc < 0 || !w->commit)
@@ -222,13 +242,13 @@ cut_direct(struct walk *w)
 		if (i << sb->bshift < d->size)
 			n = ufs_blksize(sb, d->size, i) >> sb->fshift;
 		if (n == 0) { /* beyond the end: of unknown size */
-			rc = wrong(w, d->db[i], "lies beyond its end");
-			if (!w->commit)
-				return rc;
-			d->db[i] = 0;
-			continue;
+			rc = passed(
+			    w, wrong(w, d->db[i], "lies beyond its end"));
+			if (w->commit)
+				d->db[i] = 0;
+		} else {
+			rc = cut_data(w, &d->db[i], n);
 		}
-		rc = cut_data(w, &d->db[i], n);
 		if (rc < 0)
 			return rc;
 	}
@@ -264,21 +284,29 @@ has_blocks(const struct ufs *fs, const struct ufs_node *node)
 }
 
 static int
-look_or_free(struct ufs *fs, struct ufs_node *node, uint64_t first,
-    uint64_t end, bool commit)
+walk_once(struct walk *w, bool commit)
 {
-	struct walk w = {.fs = fs, .node = node, .first = first, .end = end};
+	struct ufs *fs = w->fs;
 	int rc;
 
-	w.budget = (fs->sb.size >> fs->sb.fragshift) + UFS_NDIRECT;
-	w.commit = commit;
-	rc = walk_range(&w);
+	w->budget = (fs->sb.size >> fs->sb.fragshift) + UFS_NDIRECT;
+	w->commit = commit;
+	rc = walk_range(w);
 	if (commit) {
-		ufs_map_forget(fs, node);
+		ufs_map_forget(fs, w->node);
 		if (rc < 0)
 			return ufs_half_done(fs, rc);
 	}
 	return rc;
+}
+
+static int
+look_or_free(struct ufs *fs, struct ufs_node *node, uint64_t first,
+    uint64_t end, bool commit)
+{
+	struct walk w = {.fs = fs, .node = node, .first = first, .end = end};
+
+	return walk_once(&w, commit);
 }
 
 int
@@ -306,12 +334,10 @@ ufs_free_all(struct ufs *fs, struct ufs_node *node)
 
 	if (!has_blocks(fs, node))
 		return 0;
-	w.budget = (fs->sb.size >> fs->sb.fragshift) + UFS_NDIRECT;
 	w.lenient = true;
-	rc = walk_range(&w);
-	if (rc < 0 && rc != -ECORRUPT)
-		return rc; /* cannot be read: nothing has changed */
-	return look_or_free(fs, node, 0, UINT64_MAX, true);
+	rc = walk_once(&w, false);
+	/* Cannot be read for now: nothing has changed. */
+	return rc < 0 ? rc : walk_once(&w, true);
 }
 
 /* Physical place of the last block's bytes; 0: a hole, or no block. */
@@ -344,12 +370,14 @@ trim_tail(struct ufs *fs, struct ufs_node *node, uint64_t size, uint64_t fsb)
 	uint64_t lbn = (size - 1) >> fs->sb.bshift;
 	uint32_t held = ufs_blksize(&fs->sb, node->d.size, lbn);
 	uint32_t keep = ufs_blksize(&fs->sb, size, lbn);
+	uint64_t freed;
 	int rc = zero_slack(fs, fsb, size, keep);
 
 	if (rc < 0 || fsb == 0 || keep >= held)
 		return rc;
 	ufs_map_forget(fs, node);
-	node->d.blocks -= (held - keep) / 512;
+	freed = (held - keep) / 512;
+	node->d.blocks -= freed < node->d.blocks ? freed : node->d.blocks;
 	return ufs_free_frags(
 	    fs, fsb + (keep >> fs->sb.fshift), (held - keep) >> fs->sb.fshift);
 }

@@ -28,6 +28,7 @@ IMGFMT = \
 	imgfmt/blkdev_file.c \
 	imgfmt/blkdev_mem.c \
 	imgfmt/blkdev_slice.c \
+	imgfmt/blkdev_sparse.c \
 	imgfmt/cache_map.c \
 	imgfmt/compat.c \
 	imgfmt/crc32c.c \
@@ -202,6 +203,7 @@ UNIT = \
 	tests/unit/test_part \
 	tests/unit/test_plan \
 	tests/unit/test_session \
+	tests/unit/test_sparse \
 	tests/unit/test_ufs_changes \
 	tests/unit/test_ufs_check \
 	tests/unit/test_ufs_check_tree \

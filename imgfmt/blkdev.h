@@ -140,6 +140,15 @@ MUST_CHECK int blkdev_slice_open(
 MUST_CHECK int blkdev_mem_open(uint64_t size, struct blkdev **out);
 
 /*
+ * As blkdev_mem_open, but memory is held only for the pieces of 4 KiB that
+ * were ever not zero: for large devices with little in them.
+ */
+MUST_CHECK int blkdev_sparse_open(uint64_t size, struct blkdev **out);
+
+/* Whether no memory is held for len bytes at off of such a device. */
+bool blkdev_sparse_is_hole(struct blkdev *dev, uint64_t off, uint64_t len);
+
+/*
  * The host file or block device at path, read-only.  -errno of open(2);
  * -EISDIR; -EINVAL for what has no size (fifo, terminal).
  */

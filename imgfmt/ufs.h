@@ -97,6 +97,9 @@ MUST_CHECK int ufs_flush(struct ufs *fs);
 /* As ufs_flush, but leaves it on the device unflushed, for scratch layers. */
 MUST_CHECK int ufs_sync_to_device(struct ufs *fs);
 
+/* The time that changes get: SOURCE_DATE_EPOCH where that is set, else now. */
+struct timespec ufs_now(void);
+
 /* Facts about the file system as a whole. */
 struct ufs_info {
 	int version; /* 1 or 2 */
@@ -166,6 +169,20 @@ MUST_CHECK int64_t ufs_readlink(
  */
 MUST_CHECK int64_t ufs_seek(
     struct ufs *fs, uint64_t ino, uint64_t off, bool data);
+
+/* A stretch of a file and where it lies. */
+struct ufs_run {
+	uint64_t len;     /* bytes, up to the end of the file at most */
+	uint64_t dev_off; /* of its first byte; 0: a hole */
+};
+
+/*
+ * The stretch of regular file ino that begins at byte off: contiguous on the
+ * device, or a hole.  -ENXIO at or beyond the end of the file; -EINVAL: not a
+ * regular file.
+ */
+MUST_CHECK int ufs_map(
+    struct ufs *fs, uint64_t ino, uint64_t off, struct ufs_run *out);
 
 /*
  * Value of an extended attribute: its length; -ERANGE when it does not fit len

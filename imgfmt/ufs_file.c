@@ -186,3 +186,42 @@ ufs_seek(struct ufs *fs, uint64_t ino, uint64_t off, bool data)
 	pthread_rwlock_unlock(&fs->lock);
 	return rc;
 }
+
+static int
+map_node(
+    struct ufs *fs, struct ufs_node *node, uint64_t off, struct ufs_run *out)
+{
+	const struct ufs_super *sb = &fs->sb;
+	uint64_t within = off & (sb->bsize - 1), fsb, run;
+	int rc = ufs_is_reg(node) ? has_data(node) : -EINVAL;
+
+	if (rc == 0 && off >= node->d.size)
+		rc = -ENXIO;
+	if (rc == 0)
+		rc = ufs_bmap(
+		    fs, node, off >> sb->bshift, UINT64_MAX, &fsb, &run);
+	if (rc < 0)
+		return rc;
+	/* a run of holes may be as long as triple indirection reaches */
+	out->len = node->d.size - off;
+	if (run < (out->len + within + sb->bsize - 1) >> sb->bshift)
+		out->len = (run << sb->bshift) - within;
+	out->dev_off = fsb != 0 ? ufs_frag_off(sb, fsb) + within : 0;
+	return 0;
+}
+
+int
+ufs_map(struct ufs *fs, uint64_t ino, uint64_t off, struct ufs_run *out)
+{
+	struct ufs_node *node;
+	int rc;
+
+	pthread_rwlock_rdlock(&fs->lock);
+	rc = ufs_node_get(fs, ino, &node);
+	if (rc == 0) {
+		rc = map_node(fs, node, off, out);
+		ufs_node_put(fs, node);
+	}
+	pthread_rwlock_unlock(&fs->lock);
+	return rc;
+}

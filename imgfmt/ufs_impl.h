@@ -492,7 +492,6 @@ MUST_CHECK int ufs_xattr_free(struct ufs *fs, struct ufs_node *node);
 /* -- common
  * --------------------------------------------------------------------- */
 
-struct timespec ufs_now(void);
 /* Set mtime/ctime of a node to now; what: bits. */
 enum { UFS_TOUCH_M = 1, UFS_TOUCH_C = 2 };
 void ufs_touch(struct ufs_node *node, unsigned what);

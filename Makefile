@@ -31,6 +31,7 @@ IMGFMT = \
 	imgfmt/blkdev_sparse.c \
 	imgfmt/cache_map.c \
 	imgfmt/compat.c \
+	imgfmt/compat_xattr.c \
 	imgfmt/crc32c.c \
 	imgfmt/fflags.c \
 	imgfmt/gpt.c \

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "err.h"
 
@@ -54,6 +55,26 @@ MUST_CHECK int compat_mounts(
  * Waits for dirty pages to reach the daemon, which must be serving.
  */
 MUST_CHECK int compat_unmount(const char *dir, bool lazy);
+
+/* Takes one extended attribute, in the words of the host: "user.X". */
+typedef int compat_xattr_visitor(
+    void *arg, const char *name, const void *value, size_t len);
+
+/*
+ * Call each for every extended attribute of name in directory dirfd ("." is
+ * that itself); a symbolic link is not followed.  A non-zero answer stops and
+ * is returned.  -EOPNOTSUPP: there are none here.  FreeBSD's name spaces are
+ * called "user." and "system.".
+ */
+MUST_CHECK int compat_xattrs(
+    int dirfd, const char *name, compat_xattr_visitor *each, void *arg);
+
+/* The same for the one called xattr.  -ENOXATTR, -EOPNOTSUPP. */
+MUST_CHECK int compat_xattr(int dirfd, const char *name, const char *xattr,
+    compat_xattr_visitor *each, void *arg);
+
+/* The flags of chflags(1), where the host has them; else 0. */
+uint32_t compat_file_flags(const struct stat *st);
 
 /*
  * Initialise a lock that lets no stream of readers keep a writer waiting; a

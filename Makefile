@@ -142,6 +142,7 @@ MKIMAGE = \
 	mkimage/cmd_cat.c \
 	mkimage/cmd_check.c \
 	mkimage/cmd_commit.c \
+	mkimage/cmd_create.c \
 	mkimage/cmd_discard.c \
 	mkimage/cmd_extract.c \
 	mkimage/cmd_info.c \
@@ -154,6 +155,11 @@ MKIMAGE = \
 	mkimage/commit_uzip.c \
 	mkimage/commit_verify.c \
 	mkimage/commit_warn.c \
+	mkimage/create.c \
+	mkimage/create_edit.c \
+	mkimage/create_image.c \
+	mkimage/create_layout.c \
+	mkimage/create_size.c \
 	mkimage/idmap.c \
 	mkimage/info_boot.c \
 	mkimage/info_image.c \
@@ -166,7 +172,14 @@ MKIMAGE = \
 	mkimage/status.c \
 	mkimage/status_walk.c \
 	mkimage/tree_node.c \
+	mkimage/tree.c \
+	mkimage/tree_archive.c \
+	mkimage/tree_content.c \
+	mkimage/tree_dir.c \
+	mkimage/tree_ids.c \
+	mkimage/tree_mtree.c \
 	mkimage/tree_out.c \
+	mkimage/tree_source.c \
 	mkimage/uzip_args.c \
 	mkimage/view.c \
 
@@ -187,6 +200,7 @@ UNIT = \
 	tests/unit/test_blkdev \
 	tests/unit/test_cache \
 	tests/unit/test_cmd \
+	tests/unit/test_create \
 	tests/unit/test_gz \
 	tests/unit/test_idmap \
 	tests/unit/test_image \
@@ -205,6 +219,8 @@ UNIT = \
 	tests/unit/test_plan \
 	tests/unit/test_session \
 	tests/unit/test_sparse \
+	tests/unit/test_tree \
+	tests/unit/test_tree_source \
 	tests/unit/test_ufs_changes \
 	tests/unit/test_ufs_check \
 	tests/unit/test_ufs_check_tree \

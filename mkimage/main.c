@@ -15,6 +15,7 @@ static const struct command *const commands[] = {
     &cmd_status,
     &cmd_commit,
     &cmd_discard,
+    &cmd_create,
     &cmd_uzip,
     &cmd_unuzip,
     NULL,

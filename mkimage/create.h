@@ -1,0 +1,38 @@
+/* What `relive create` makes an image of, and how. */
+#ifndef CREATE_H
+#define CREATE_H
+
+#include "../imgfmt/ufs.h"
+#include "../imgfmt/uzip.h"
+
+enum create_format { CREATE_BY_NAME, CREATE_UFS, CREATE_UZIP, CREATE_GZ };
+
+struct create_options {
+	const char *out;
+	enum create_format format; /* BY_NAME: what the end of out says */
+	const char *const *sources;
+	size_t nsources;
+	const char *const *excludes; /* patterns */
+	size_t nexcludes;
+	const char *const *set_files; /* PATH=FILE */
+	size_t nset_files;
+	const char *const *set_confs; /* FILE:KEY=VALUE */
+	size_t nset_confs;
+	/* Sizes and minfree as they are to be; the time is ours, and where 0
+	 * the density. */
+	struct ufs_mkfs mkfs;
+	uint64_t size;         /* bytes; 0: as large as needed */
+	uint64_t free_bytes;   /* room beyond the tree's */
+	unsigned free_percent; /* the same, in percent of what the tree takes */
+	struct uzip_params uzip;
+	int gz_level; /* 0: the default */
+	unsigned jobs;
+};
+
+/* Make the image.  Errors are said; then there is no output file. */
+MUST_CHECK int create_run(const struct create_options *opt);
+
+/* What the end of a file's name says. */
+enum create_format create_format_of(const char *name);
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * Private to `relive create`, create*.c.  An image is made in two phases: the
+ * UFS engine lays out the whole tree on a device that holds only metadata, in
+ * memory, with space for contents but no contents; then the image is read from
+ * start to end, metadata from memory and contents from where they are, and
+ * goes through the compressor to the output, once.
+ */
+#ifndef CREATE_IMPL_H
+#define CREATE_IMPL_H
+
+#include "../imgfmt/blkdev.h"
+#include "create.h"
+#include "progress.h"
+#include "tree.h"
+
+/* -- create_edit.c: --set-file and --set-conf -------------------------------
+ */
+
+/* PATH=FILE: the host's FILE as PATH.  Errors said. */
+MUST_CHECK int create_set_file(struct tree *t, const char *what);
+
+/* FILE:KEY=VALUE: the assignment in FILE, in place of one that is there. */
+MUST_CHECK int create_set_conf(struct tree *t, const char *what);
+
+/* -- create_size.c: how large the file system must be -----------------------
+ */
+
+struct create_need {
+	uint64_t files;    /* inodes */
+	uint64_t bytes;    /* of fragments that contents and names take */
+	uint64_t contents; /* bytes of data in files, without holes */
+};
+
+/* What the tree takes in blocks and fragments of these sizes. */
+void create_measure(
+    const struct tree *t, const struct ufs_mkfs *how, struct create_need *need);
+
+/*
+ * An empty file system in memory, *dev, with room for need and what the
+ * options ask for beyond it, of opt->size bytes where that is given.  slack:
+ * bytes more than counted.  -ENOSPC, said: opt->size is too small.
+ */
+MUST_CHECK int create_make_fs(const struct create_options *opt,
+    const struct create_need *need, uint64_t slack, struct blkdev **dev);
+
+/* -- create_layout.c: the first phase ---------------------------------------
+ */
+
+/* Contents on the device. */
+struct create_extent {
+	uint64_t dev_off, len; /* bytes */
+	const struct tree_node *node;
+	uint64_t off; /* in the file */
+};
+
+struct create_layout {
+	struct blkdev *meta;           /* the device, without contents */
+	struct create_extent *extents; /* by dev_off */
+	size_t n, room;
+	uint64_t lost_xattrs; /* UFS1 has none */
+	struct ufs_info info;
+};
+
+/*
+ * Lay out the tree on the empty file system *dev, which becomes layout->meta
+ * in any case.  -ENOSPC: it does not fit, not said; others said.
+ */
+MUST_CHECK int create_lay_out(
+    struct tree *t, struct blkdev *dev, struct create_layout *layout);
+void create_layout_release(struct create_layout *layout);
+
+/* -- create_image.c: the second phase ---------------------------------------
+ */
+
+/*
+ * The whole image as a device to be read from start to end, by one thread; it
+ * moves the bar, and stops with -EINTR when interrupted.  Faults of contents
+ * are said.  Borrows everything.
+ */
+MUST_CHECK int create_image_open(const struct create_layout *layout,
+    struct tree_reader *reader, struct progress *bar, struct blkdev **out);
+
+/* Whether len bytes at off hold nothing: no metadata that is not zero, no
+ * contents. */
+bool create_image_is_hole(struct blkdev *dev, uint64_t off, uint64_t len);
+
+#endif

@@ -269,7 +269,7 @@ $(UNIT): librelive.a $(TESTLIB:.c=.o) $(UNIT:=.o)
 		librelive.a $(LIBS)
 
 unit: $(UNIT)
-	prove $(PROVE_FLAGS) -e '' $(UNIT)
+	prove -j 2 $(PROVE_FLAGS) -e '' $(UNIT)
 
 # Real images, real mounts.  RELIVE names another program to test.
 e2e: relive build/mkfs
@@ -293,7 +293,7 @@ clang:
 
 # Damaged images too: the end-to-end test that feeds them, sanitized.
 asan: sanitized
-	prove $(PROVE_FLAGS) -e '' $(UNIT:tests/unit/%=build/asan/%)
+	prove -j 2 $(PROVE_FLAGS) -e '' $(UNIT:tests/unit/%=build/asan/%)
 	ASAN_OPTIONS=exitcode=99 RELIVE=$$PWD/build/asan/main \
 		prove $(PROVE_FLAGS) -e bash tests/e2e/test-check-damaged.sh
 

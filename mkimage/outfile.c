@@ -100,24 +100,24 @@ delist(struct outfile *o)
 	hold_signals(false);
 }
 
-/* Where path really is, and the mode its file should have. */
+/* Where path really is, and the mode and owner its file should have. */
 static int
-resolve(const char *path, char **real, mode_t *mode)
+resolve(const char *path, char **real, struct stat *like)
 {
-	struct stat st;
 	mode_t mask;
 
-	if (stat(path, &st) == 0) {
-		*mode = st.st_mode & 0777;
-		if (S_ISDIR(st.st_mode))
+	if (stat(path, like) == 0) {
+		if (S_ISDIR(like->st_mode))
 			return -EISDIR;
-		if (!S_ISREG(st.st_mode))
+		if (!S_ISREG(like->st_mode))
 			return -EINVAL;
 		*real = realpath(path, NULL);
 	} else if (errno == ENOENT) {
 		mask = umask(0);
 		umask(mask);
-		*mode = 0666 & ~mask;
+		*like = (struct stat){.st_mode = 0666 & ~mask,
+		    .st_uid = geteuid(),
+		    .st_gid = (gid_t)-1};
 		*real = strdup(path);
 	} else {
 		return -errno;
@@ -126,7 +126,7 @@ resolve(const char *path, char **real, mode_t *mode)
 }
 
 static int
-open_temporary(struct outfile *o, mode_t mode)
+open_temporary(struct outfile *o, const struct stat *like)
 {
 	scoped(freep) char *dir = strdup(o->path);
 	scoped(freep) char *base = strdup(o->path);
@@ -147,7 +147,10 @@ open_temporary(struct outfile *o, mode_t mode)
 		return rc;
 	}
 	enlist(o);
-	if (fchmod(fd, mode) < 0)
+	/* Root that replaces a user's file leaves it the user's. */
+	if (geteuid() == 0 && fchown(fd, like->st_uid, like->st_gid) < 0)
+		log_debug("cannot set the owner of '%s'", o->temporary);
+	if (fchmod(fd, like->st_mode & 0777) < 0)
 		log_debug("cannot set the mode of '%s'", o->temporary);
 	return blkdev_file_adopt(fd, true, &o->dev);
 }
@@ -156,13 +159,13 @@ int
 outfile_create(const char *path, struct outfile **out)
 {
 	struct outfile *o = calloc(1, sizeof(*o));
-	mode_t mode = 0;
+	struct stat like;
 	int rc;
 
 	catch_signals();
-	rc = o == NULL ? -ENOMEM : resolve(path, &o->path, &mode);
+	rc = o == NULL ? -ENOMEM : resolve(path, &o->path, &like);
 	if (rc == 0)
-		rc = open_temporary(o, mode);
+		rc = open_temporary(o, &like);
 	if (rc < 0) {
 		log_error("cannot create '%s': %s", path,
 		    rc == -EINVAL ? "it is not a regular file" : strerror(-rc));

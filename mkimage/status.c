@@ -4,7 +4,10 @@
 
 #include "../imgfmt/uzip.h"
 
-enum { BASE_CLEAN_MAX = 8 << 20 };
+enum {
+	BASE_CLEAN_MAX = 8 << 20,
+	TELLING = 16 << 20, /* plain bytes of stored clusters */
+};
 
 int
 status_open_base(struct session *s, struct ufs **out)
@@ -150,6 +153,20 @@ base_bytes_of(struct blkdev *uzip, const struct plan_run *run, uint64_t *bytes)
 }
 
 /*
+ * The share that compression leaves of new clusters: what it left of the
+ * base's.  A base with little in it tells nothing (the tables of an empty file
+ * system compress to a hundredth): there, half, as programs and their
+ * documents do.
+ */
+static double
+guess_ratio(const struct uzip_counts *counts, uint32_t cluster)
+{
+	double plain = (double)counts->stored * cluster;
+
+	return plain < TELLING ? 0.5 : (double)counts->stored_bytes / plain;
+}
+
+/*
  * The size after a commit is the base's without the clusters that go or are
  * made new, which are guessed to compress as the base's do.
  */
@@ -160,7 +177,7 @@ guess_uzip(struct session *s, struct status *out)
 	const struct uzip_info *info = uzip_info(uzip);
 	struct uzip_counts counts;
 	struct plan plan;
-	uint64_t gone = 0, plain;
+	uint64_t gone = 0;
 	int rc = uzip_count(uzip, &counts);
 
 	if (rc == 0)
@@ -173,12 +190,9 @@ guess_uzip(struct session *s, struct status *out)
 	memcpy(out->clusters, plan.count, sizeof(out->clusters));
 	plan_release(&plan);
 	out->cluster = info->cluster;
-	plain = counts.stored * info->cluster;
 	out->guess_bytes = out->base_bytes > gone ? out->base_bytes - gone : 0;
-	if (plain > 0)
-		out->guess_bytes +=
-		    (uint64_t)((double)counts.stored_bytes / (double)plain *
-			(double)out->clusters[PLAN_DIRTY] * info->cluster);
+	out->guess_bytes += (uint64_t)(guess_ratio(&counts, info->cluster) *
+	    (double)out->clusters[PLAN_DIRTY] * info->cluster);
 	return rc;
 }
 

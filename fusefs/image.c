@@ -234,6 +234,8 @@ open_host_file(struct image_walk *walk)
 
 	if (rc == -EISDIR)
 		log_error("'%s' is a folder, not an image", path);
+	else if (rc == -EINVAL)
+		log_error("'%s' is neither a file nor a disk", path);
 	else if (rc < 0)
 		log_error("'%s': %s", path, strerror(-rc));
 	else if (walk->dev->size == 0) {

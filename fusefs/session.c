@@ -23,6 +23,7 @@ enum {
 	ORPHANS_MAX = OVERLAY_NOTE_MAX / 8,
 };
 static const uint64_t growth_default = (uint64_t)4 << 30;
+static const uint64_t iso_file_end = (uint64_t)4 << 30; /* formats.md trap 73 */
 
 /* What opening needs besides the result. */
 struct opening {
@@ -85,18 +86,30 @@ claim_folder(struct opening *o)
 	    session_lock(session->folder, session->dir, o->options->wait);
 	if (session->lock == -EBUSY)
 		return -EBUSY;
-	return session->lock < 0 ? say_folder(session->dir, session->lock) : 0;
+	if (session->lock < 0)
+		return say_folder(session->dir, session->lock);
+	/* What a daemon that was killed left must not speak for this one. */
+	(void)unlinkat(session->folder, "mount", 0);
+	return 0;
 }
 
-/* Open the folder, if there is one, for a reader. */
+/*
+ * Open the folder for a reader.  There need be none, but the one that
+ * --session names: a slip there must not pass for "nothing edited".
+ */
 static int
-look_into_folder(struct session *session)
+look_into_folder(struct opening *o)
 {
+	struct session *session = o->session;
+
 	session->folder =
 	    open(session->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (session->folder < 0 && errno != ENOENT)
-		return say_folder(session->dir, -errno);
-	return 0;
+	if (session->folder < 0)
+		return errno == ENOENT && o->options->dir == NULL
+		    ? 0
+		    : say_folder(session->dir, -errno);
+	return o->options->wait ? session_settle(session->folder, session->dir)
+				: 0;
 }
 
 /* A folder made for nothing goes away again. */
@@ -369,6 +382,25 @@ check_root(const struct session *session)
 	return rc == 0 || rc == -ESTALE ? -ECORRUPT : rc;
 }
 
+/*
+ * How large the file system may become where the user does not say: no larger
+ * than a commit could put back where it came from.
+ */
+static uint64_t
+default_limit(const struct image *image)
+{
+	uint64_t size = image->dev->size, limit = size + growth_default;
+	enum image_kind around = image->nlayers > 1
+	    ? image->layer[image->nlayers - 2].kind
+	    : IMAGE_UNKNOWN;
+
+	if (around == IMAGE_PARTITIONED)
+		return size;
+	if (around == IMAGE_ISO && limit >= iso_file_end)
+		limit = size < iso_file_end ? iso_file_end - 1 : size;
+	return limit;
+}
+
 static int
 add_fs(struct opening *o)
 {
@@ -381,7 +413,7 @@ add_fs(struct opening *o)
 	if (writer) {
 		options.size_limit = o->options->size_limit != 0
 		    ? o->options->size_limit
-		    : session->image->dev->size + growth_default;
+		    : default_limit(session->image);
 		options.before_flush = note_orphans;
 		options.arg = session;
 	}
@@ -410,7 +442,7 @@ open_stack(struct opening *o)
 	if (mode == SESSION_WRITE)
 		rc = claim_folder(o);
 	else if (mode == SESSION_SNAPSHOT)
-		rc = look_into_folder(session);
+		rc = look_into_folder(o);
 	if (rc == 0)
 		rc = open_image(o);
 	if (rc == 0 && session->folder >= 0) {

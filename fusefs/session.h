@@ -28,7 +28,8 @@ struct session_options {
 	enum session_mode mode;
 	const char *dir;     /* of --session, or NULL */
 	uint64_t size_limit; /* --size; 0: base + 4 GiB (DESIGN.md 6) */
-	bool wait;           /* for the lock, up to 10 s (umount under way) */
+	bool wait; /* for an umount under way, up to 10 s: a writer for the
+		      lock, a snapshot for the last flush */
 	struct image_options image;
 };
 
@@ -84,8 +85,8 @@ MUST_CHECK int session_finish(struct session *session);
 MUST_CHECK int session_discard(const char *address, const char *dir);
 
 /*
- * Where address is mounted at present: the mount point into buf.  -ENOENT:
- * it is not.
+ * Where address is mounted read-write at present: 1, the mount point in buf;
+ * 0: nowhere.  -errno, said where address leads nowhere.
  */
 MUST_CHECK int session_mounted_at(
     const char *address, const char *dir, char *buf, size_t len);

@@ -72,6 +72,12 @@ MUST_CHECK int session_lock(int folder, const char *dir, bool wait);
 /* 1: somebody holds the lock, 0: nobody. */
 MUST_CHECK int session_is_locked(int folder);
 
+/*
+ * Wait, up to 10 s, for a writer whose mount is gone from the mount table:
+ * its last flush is under way.  -EBUSY, said.
+ */
+MUST_CHECK int session_settle(int folder, const char *dir);
+
 struct session_mount {
 	long pid;
 	char dir[PATH_MAX];

@@ -117,6 +117,43 @@ session_is_locked(int folder)
 	return fd == -EWOULDBLOCK ? 1 : fd == -ENOENT ? 0 : fd;
 }
 
+/*
+ * A mount that the kernel has dropped already (umount(8), a signal): its
+ * daemon is about to flush what nobody asked to be confirmed.
+ */
+static bool
+is_ending(int folder, struct session_mount *mount)
+{
+	scoped(freep) char *source = malloc(2 * PATH_MAX);
+	char target[PATH_MAX];
+
+	return session_is_locked(folder) > 0 &&
+	    session_read_mount(folder, mount) == 0 && mount->dir[0] != '\0' &&
+	    source != NULL &&
+	    session_mount_source(mount->dir, target, source, 2 * PATH_MAX) ==
+	    -ENOENT;
+}
+
+int
+session_settle(int folder, const char *dir)
+{
+	struct session_mount mount;
+	long ms = 0;
+
+	while (is_ending(folder, &mount)) {
+		if (ms >= WAIT_MS) {
+			log_error("the session '%s' is still being written by "
+				  "process %ld, though nothing is mounted at "
+				  "'%s'",
+			    dir, mount.pid, mount.dir);
+			return -EBUSY;
+		}
+		sleep_ms(POLL_MS);
+		ms += POLL_MS;
+	}
+	return 0;
+}
+
 /* -- the "mount" file ------------------------------------------------------ */
 
 int
@@ -188,7 +225,10 @@ session_mark_unmounted(const struct session *session, const char *why)
 	(void)write_mount(session->folder, text);
 }
 
-/* The folder of a session that somebody holds, and who says so. */
+/*
+ * The folder of a session that somebody holds, and who says so: 1; 0: nobody.
+ * -errno, said.
+ */
 static int
 open_held(const char *address, const char *dir, int *folder,
     struct session_mount *mount)
@@ -199,11 +239,11 @@ open_held(const char *address, const char *dir, int *folder,
 	if (rc < 0)
 		return rc;
 	*folder = open(place.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	rc = *folder < 0 ? -errno : session_is_locked(*folder);
+	if (*folder >= 0 && session_is_locked(*folder) > 0 &&
+	    session_read_mount(*folder, mount) == 0)
+		rc = 1;
 	session_place_release(&place);
-	if (rc <= 0)
-		return rc < 0 ? rc : -ENOENT;
-	return session_read_mount(*folder, mount);
+	return rc;
 }
 
 int
@@ -213,11 +253,11 @@ session_mounted_at(const char *address, const char *dir, char *buf, size_t len)
 	scoped(fdclosep) int folder = -1;
 	int rc = open_held(address, dir, &folder, &mount);
 
-	if (rc < 0)
+	if (rc <= 0)
 		return rc;
-	if (mount.dir[0] == '\0')
-		return -ENOENT;
-	return snprintf(buf, len, "%s", mount.dir) < (int)len ? 0 : -ERANGE;
+	if (mount.dir[0] == '\0' || is_ending(folder, &mount))
+		return 0;
+	return snprintf(buf, len, "%s", mount.dir) < (int)len ? 1 : -ERANGE;
 }
 
 int
@@ -228,8 +268,8 @@ session_watch(
 	scoped(fdclosep) int folder = -1;
 	int rc = open_held(address, NULL, &folder, &mount);
 
-	if (rc < 0)
-		return rc;
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
 	if (strcmp(mount.dir, mount_point) != 0)
 		return -ENOENT;
 	*out = (struct session_watch){.folder = folder, .pid = mount.pid};

@@ -136,6 +136,7 @@ run(int argc, char **argv)
 {
 	struct session_options how = {
 	    .mode = SESSION_SNAPSHOT,
+	    .wait = true,
 	    .image = {.cache_max = CACHE_MAX},
 	};
 	scoped(session_closep) struct session *s = NULL;

@@ -22,14 +22,15 @@ commit_sync_mount(const char *address, const char *session_dir)
 	scoped(fdclosep) int fd = -1;
 	int rc = session_mounted_at(address, session_dir, dir, sizeof(dir));
 
-	if (rc == -ENOENT)
-		return 0;
-	if (rc < 0)
+	if (rc <= 0)
 		return rc;
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	rc = fd < 0 ? -errno : compat_syncfs(fd);
 	if (rc == 0 && fsync(fd) < 0)
 		rc = -errno;
+	/* Its daemon is on the way out: opening the session waits for it. */
+	if (rc == -ENOTCONN || rc == -ECONNABORTED)
+		return 0;
 	if (rc < 0) {
 		log_error("'%s': what was written there cannot be flushed: %s",
 		    dir, strerror(-rc));
@@ -153,6 +154,7 @@ write_disk(struct commit *c, struct blkdev *out)
 {
 	const struct image_layer *disk = &c->image->layer[0];
 	const struct image_layer *part = &c->image->layer[c->target];
+	unsigned said = cmd_errors_said();
 	struct blkdev *window;
 	int rc = blkdev_resize(out, disk->dev->size);
 
@@ -167,7 +169,7 @@ write_disk(struct commit *c, struct blkdev *out)
 		return rc;
 	}
 	rc = write_target(c, window, 0);
-	if (rc == -EOPNOTSUPP || rc == -EINVAL) {
+	if ((rc == -EOPNOTSUPP || rc == -EINVAL) && cmd_errors_said() == said) {
 		log_error("'%s': the changed image no longer fits its "
 			  "partition of %llu bytes",
 		    part->name, (unsigned long long)part->dev->size);
@@ -180,6 +182,15 @@ write_disk(struct commit *c, struct blkdev *out)
 	return rc;
 }
 
+/* Nothing was edited, and nothing is to be compressed in another way. */
+static bool
+is_as_base(const struct commit *c)
+{
+	return !c->changed && c->opt->codec == COMMIT_KEEP &&
+	    c->opt->cluster == 0 && c->opt->dedup == COMMIT_KEEP &&
+	    !c->opt->level_given;
+}
+
 /* The container as a whole, in the kind of the base. */
 static int
 write_container(struct commit *c, struct blkdev *out)
@@ -187,9 +198,7 @@ write_container(struct commit *c, struct blkdev *out)
 	struct blkdev *file = c->image->layer[0].dev;
 	int rc;
 
-	if (!c->changed && c->opt->codec == COMMIT_KEEP &&
-	    c->opt->cluster == 0 && c->opt->dedup == COMMIT_KEEP &&
-	    !c->opt->level_given) {
+	if (is_as_base(c)) {
 		rc = blkdev_resize(out, file->size);
 		c->report_new = c->report_base;
 		return rc < 0 ? rc : blkdev_copy(file, 0, out, 0, file->size);
@@ -302,7 +311,7 @@ report(struct commit *c, const char *path, int rc)
 			    rc == -EINTR ? "interrupted" : strerror(-rc));
 		return rc;
 	}
-	if (!c->changed)
+	if (is_as_base(c))
 		log_info("'%s': nothing changed since the base", path);
 	else
 		log_info("'%s': image of %llu bytes (%+lld)", path,
@@ -333,7 +342,7 @@ write_outputs(struct commit *c)
 		rc = report(c, opt->raw, write_part(c, opt->raw, false));
 	if (rc == 0 && opt->in_place)
 		rc = report(
-		    c, c->image->path, c->changed ? write_in_place(c) : 0);
+		    c, c->image->path, is_as_base(c) ? 0 : write_in_place(c));
 	return rc;
 }
 

@@ -24,7 +24,8 @@ view_is_session(const char *address)
 int
 view_session(const char *address, const char *dir, struct session **out)
 {
-	struct session_options options = {.mode = SESSION_BASE, .dir = dir};
+	struct session_options options = {
+	    .mode = SESSION_BASE, .dir = dir, .wait = true};
 
 	if (dir != NULL || view_is_session(address))
 		options.mode = SESSION_SNAPSHOT;

@@ -1,0 +1,115 @@
+#!/bin/bash
+# Commits at the edges: of a mount that is just ending, of a disk's partition,
+# as root over a user's file, without an edit but into another form.
+# shellcheck disable=SC2016,SC2034 # check evaluates what it is given
+. "$(dirname "$0")/lib.sh"
+need_root
+need_fuse
+need makefs sgdisk python3
+
+make_tree "$work/tree"
+make_ufs "$work/base.ufs" "$work/tree" 2 16384 2048
+img=$work/live.ufs
+
+# umount(2) alone: umount(8) looks at the mount before, which a stopped daemon
+# would keep waiting.
+umount_call() { # umount_call DIR
+	timeout 10 python3 - "$1" <<'END'
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+sys.exit(libc.umount2(sys.argv[1].encode(), 0) != 0)
+END
+}
+
+# A daemon that has lost its mount and not yet flushed: stopped, so that it
+# stays that way for as long as we like.
+ending_mount() { # ending_mount TEXT: the daemon's pid in $pid
+	mount_at "$mnt" "$img" && pid=$(sed -n 's/^pid //p' "$img.relive/mount") &&
+		echo "$1" >"$mnt/etc/late" && kill -STOP "$pid" || return
+	umount_call "$mnt" && return
+	kill -CONT "$pid"
+	return 1
+}
+
+resume_later() {
+	(
+		sleep 0.5
+		kill -CONT "$pid"
+	) &
+}
+
+cp "$work/base.ufs" "$img"
+check "umount(2) does not wait for the daemon" ending_mount first
+resume_later
+check "commit does" "$relive" commit "$img" -o "$work/out.ufs"
+check "and misses nothing" eval \
+	'[ "$("$relive" cat "$work/out.ufs" /etc/late)" = first ]'
+check "again" ending_mount "second, and longer"
+resume_later
+check "cat of the session waits too" eval \
+	'[ "$("$relive" cat "$img.relive" /etc/late)" = "second, and longer" ]'
+check "once more" ending_mount third
+resume_later
+check "so does a read-only mount" eval 'mount_at "$mnt" "$img" --ro &&
+	grep -q third "$mnt/etc/late" && umount_at "$mnt"'
+
+# What a killed daemon left does not speak for who holds the session next.
+mount_at "$mnt" "$img"
+kill -KILL "$(sed -n 's/^pid //p' "$img.relive/mount")"
+umount_at "$mnt" 2>/dev/null
+check "commit in place after a kill" "$relive" commit "$img" --in-place
+check "leaves no sign of a mount" test ! -e "$img.relive/mount"
+
+refuse "an image that is not there is said once" 1 "No such file" \
+	"$relive" status "$work/nothing"
+refuse "by commit too" 1 "No such file" \
+	"$relive" commit "$work/nothing" -o "$work/out"
+refuse "a session folder that is not there is no session" 1 \
+	"session folder '.*/slip': No such file" \
+	"$relive" commit "$img" --session "$work/slip" -o "$work/out"
+mkfifo "$work/fifo"
+refuse "a pipe is no image" 1 "neither a file nor a disk" \
+	"$relive" info "$work/fifo"
+
+# Root replaces a user's image: it stays the user's.
+"$relive" uzip "$work/base.ufs" -o "$work/own.uzip"
+chown 1234:1235 "$work/own.uzip"
+chmod 640 "$work/own.uzip"
+check "in place without an edit, but with another codec" \
+	"$relive" commit "$work/own.uzip" --in-place -A zstd
+check "converts" eval '"$relive" info --json "$work/own.uzip" | grep -q zstd'
+check "and keeps owner and mode" eval \
+	'[ "$(stat -c "%u %g %a" "$work/own.uzip")" = "1234 1235 640" ]'
+
+# A base with next to nothing in it tells nothing of what new files will take.
+mkdir "$work/little"
+truncate -s 8M "$work/little/holes"
+printf end >>"$work/little/holes"
+make_ufs "$work/little.ufs" "$work/little" 2 16384 2048 -s 12m
+"$relive" uzip "$work/little.ufs" -o "$work/little.uzip"
+mount_at "$mnt" "$work/little.uzip"
+head -c 8000000 /dev/urandom >"$mnt/noise"
+umount_at "$mnt"
+check "the size after a commit is guessed with sense" eval \
+	'[ "$("$relive" status --json "$work/little.uzip" |
+	sed -n "s/.*\"image_bytes_after\": *\([0-9]*\).*/\1/p")" -gt 3000000 ]'
+
+# A partition has its size, and the file system may not outgrow it.
+size=$(stat -c %s "$work/base.ufs")
+truncate -s $((size + (4 << 20))) "$work/disk.img"
+sgdisk -a 8 -n "1:2048:$((2047 + size / 512))" -t 1:a503 \
+	"$work/disk.img" >/dev/null
+dd if="$work/base.ufs" of="$work/disk.img" bs=1M seek=1 conv=notrunc status=none
+check "mount of a partition" mount_at "$mnt" "$work/disk.img"
+check "what does not fit is refused when written" eval \
+	'! head -c "$size" /dev/urandom >"$mnt/big" 2>/dev/null; rm -f "$mnt/big"'
+echo changed >"$mnt/etc/rc.conf"
+check "umount" umount_at "$mnt"
+check "commit of the disk" \
+	"$relive" commit "$work/disk.img" -o "$work/new.img"
+check "holds the edit" eval \
+	'[ "$("$relive" cat "$work/new.img:p1" /etc/rc.conf)" = changed ]'
+check "is clean" "$relive" check "$work/new.img"
+check "and the partition table is what it was" cmp -n $((1 << 20)) \
+	"$work/disk.img" "$work/new.img"
+end

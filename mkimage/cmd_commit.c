@@ -93,6 +93,12 @@ take_uzip_args(struct commit_options *opt, const struct uzip_args *args)
 	opt->jobs = (unsigned)args->threads;
 }
 
+static bool
+is_same(const char *a, const char *b)
+{
+	return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
 static int
 check(const struct commit_options *opt)
 {
@@ -103,6 +109,10 @@ check(const struct commit_options *opt)
 	if (opt->out != NULL && opt->in_place)
 		return cmd_misused(
 		    &cmd_commit, "-o and --in-place exclude each other");
+	if (is_same(opt->out, opt->uzip) || is_same(opt->out, opt->raw) ||
+	    is_same(opt->uzip, opt->raw))
+		return cmd_misused(
+		    &cmd_commit, "two outputs cannot be one file");
 	return CMD_DONE;
 }
 

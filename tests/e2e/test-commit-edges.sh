@@ -67,6 +67,8 @@ refuse "by commit too" 1 "No such file" \
 refuse "a session folder that is not there is no session" 1 \
 	"session folder '.*/slip': No such file" \
 	"$relive" commit "$img" --session "$work/slip" -o "$work/out"
+refuse "one file for two outputs" 2 "cannot be one file" \
+	"$relive" commit "$img" --raw "$work/x" --uzip "$work/x"
 mkfifo "$work/fifo"
 refuse "a pipe is no image" 1 "neither a file nor a disk" \
 	"$relive" info "$work/fifo"

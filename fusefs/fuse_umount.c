@@ -85,6 +85,9 @@ mount_unmount(const char *dir)
 	}
 	has_writer = session_watch(source, target, &watch) == 0;
 	rc = unmount_busy(target);
+	/* A mount may cover its own session, which is there again now. */
+	if (!has_writer && rc == 0)
+		has_writer = session_watch(source, target, &watch) == 0;
 	if (!has_writer)
 		return rc;
 	if (rc == 0)

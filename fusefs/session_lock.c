@@ -260,20 +260,57 @@ session_mounted_at(const char *address, const char *dir, char *buf, size_t len)
 	return snprintf(buf, len, "%s", mount.dir) < (int)len ? 1 : -ERANGE;
 }
 
+/* Whether the session in dir is held for mount_point: then *out. */
+static bool
+watch_folder(
+    const char *dir, const char *mount_point, struct session_watch *out)
+{
+	scoped(fdclosep) int folder =
+	    open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct session_mount mount;
+
+	if (folder < 0 || session_is_locked(folder) <= 0 ||
+	    session_read_mount(folder, &mount) < 0 ||
+	    strcmp(mount.dir, mount_point) != 0)
+		return false;
+	*out = (struct session_watch){.folder = folder, .pid = mount.pid};
+	folder = -1;
+	return true;
+}
+
+static bool
+watch_beside(
+    const char *path, const char *mount_point, struct session_watch *out)
+{
+	scoped(freep) char *dir = NULL;
+
+	if (asprintf(&dir, "%s.relive", path) < 0) {
+		dir = NULL;
+		return false;
+	}
+	return watch_folder(dir, mount_point, out);
+}
+
+/*
+ * Not through session_place_find: the image may have been moved since it was
+ * mounted.
+ */
 int
 session_watch(
     const char *address, const char *mount_point, struct session_watch *out)
 {
-	struct session_mount mount;
-	scoped(fdclosep) int folder = -1;
-	int rc = open_held(address, NULL, &folder, &mount);
+	scoped(freep) char *path = strdup(address);
+	char *colon;
 
-	if (rc <= 0)
-		return rc < 0 ? rc : -ENOENT;
-	if (strcmp(mount.dir, mount_point) != 0)
-		return -ENOENT;
-	*out = (struct session_watch){.folder = folder, .pid = mount.pid};
-	folder = -1;
+	if (path == NULL)
+		return -ENOMEM;
+	while (!watch_folder(path, mount_point, out) &&
+	    !watch_beside(path, mount_point, out)) {
+		colon = strrchr(path, ':');
+		if (colon == NULL)
+			return -ENOENT;
+		*colon = '\0';
+	}
 	return 0;
 }
 

@@ -115,6 +115,21 @@ check "and keeps its edits" eval \
 	'mount_at "$work/over" "$work/over/live.ufs" &&
 	grep -q deep "$work/over/deep" && umount_at "$work/over"'
 
+check "and umount waits for its daemon as well" eval \
+	'mount_at "$work/over" "$work/over/live.ufs" && echo more >"$work/over/more" &&
+	umount_at "$work/over" 2>"$work/err" && test ! -s "$work/err" &&
+	test ! -e "$work/over/live.ufs.relive/mount" &&
+	flock -n "$work/over/live.ufs.relive/lock" true'
+
+# An image that is moved while it is mounted.
+mount_at "$mnt" "$img"
+echo moved >"$mnt/moved"
+mv "$img" "$img.elsewhere"
+check "umount of an image that was moved" eval \
+	'umount_at "$mnt" 2>"$work/err" && test ! -s "$work/err"'
+check "waits for the daemon" test ! -e "$img.relive/mount"
+mv "$img.elsewhere" "$img"
+
 check "a session folder is an address" eval \
 	'mount_at "$mnt" "$img.relive" && grep -q five "$mnt/five" &&
 	umount_at "$mnt"'

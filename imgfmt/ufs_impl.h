@@ -30,6 +30,11 @@ struct ufs_node {
 	struct ufs_dinode d;
 	unsigned refs; /* ufs_node_get minus ufs_node_put; by nodes_lock */
 	uint64_t pins; /* ufs_pin minus ufs_unpin; by nodes_lock */
+	/*
+	 * It has lost its last name since it was read, and goes with its last
+	 * pin.  A link count of 0 alone may be the image's mistake.
+	 */
+	bool nameless;
 	struct ufs_node *hash_next, *lru_prev, *lru_next;
 	bool is_idle; /* may be dropped from core; its pins are kept */
 	/* Directories: names found so far, or NULL (ufs_dirindex.c). */

@@ -370,7 +370,7 @@ ufs_node_put(struct ufs *fs, struct ufs_node *node)
 	pthread_mutex_lock(&fs->nodes_lock);
 	assert(node->refs > 0);
 	node->refs--;
-	if (node->refs == 0 && (node->pins == 0 || node->d.nlink > 0)) {
+	if (node->refs == 0 && (node->pins == 0 || !node->nameless)) {
 		idle_push(t, node);
 		if (t->idle > IDLE_MAX)
 			victim = node_evict(t);

@@ -53,6 +53,7 @@ ufs_name_drop(struct ufs *fs, struct ufs_node *node, uint32_t links)
 	int rc;
 
 	node->d.nlink -= links < node->d.nlink ? links : node->d.nlink;
+	node->nameless = node->d.nlink == 0;
 	ufs_touch(node, UFS_TOUCH_C);
 	rc = ufs_node_store(fs, node);
 	if (rc == 0 && node->d.nlink == 0 && node->pins == 0)

@@ -28,6 +28,7 @@ change_pins(struct ufs *fs, struct ufs_node *node, bool more, uint64_t n)
 static int
 keep(struct ufs *fs, struct ufs_node *node, int rc)
 {
+	node->nameless = true;
 	(void)change_pins(fs, node, true, 1);
 	ufs_node_put(fs, node);
 	return rc;
@@ -81,7 +82,7 @@ unpin_named(struct ufs *fs, uint64_t ino, uint64_t n)
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {
 		/* Who cannot write frees nothing. */
-		if (node->d.nlink > 0 || !fs->opt.writable) {
+		if (!node->nameless || !fs->opt.writable) {
 			change_pins(fs, node, false, n);
 			rc = 1;
 		}
@@ -99,7 +100,7 @@ unpin_locked(struct ufs *fs, uint64_t ino, uint64_t n)
 
 	if (rc < 0)
 		return rc;
-	if (change_pins(fs, node, false, n) == 0 && node->d.nlink == 0)
+	if (change_pins(fs, node, false, n) == 0 && node->nameless)
 		return ufs_node_reap(fs, node);
 	ufs_node_put(fs, node);
 	return 0;

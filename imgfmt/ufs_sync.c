@@ -182,7 +182,7 @@ add_orphan(void *arg, struct ufs_node *node)
 {
 	struct orphans *list = arg;
 
-	if (node->d.mode == 0 || node->d.nlink != 0)
+	if (!node->nameless)
 		return 0;
 	if (list->n == list->room) {
 		size_t room = list->room != 0 ? list->room * 2 : 64;

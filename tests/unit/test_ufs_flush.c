@@ -178,6 +178,43 @@ orphans_of_a_crash_are_reaped(void)
 }
 
 static void
+a_wrong_link_count_of_zero_frees_nothing_that_has_a_name(void)
+{
+	for (const struct scratch_shape *s = scratch_shapes; s->name; s++) {
+		int64_t ino = file_in(s, "f");
+		struct ufs_node *node;
+		uint64_t before;
+
+		CHECK_EQ(write_at(ino, 0, 1000), 1000);
+		CHECK_EQ(ufs_node_get(scratch.fs, (uint64_t)ino, &node), 0);
+		node->d.nlink = 0;
+		CHECK_EQ(ufs_node_store(scratch.fs, node), 0);
+		ufs_node_put(scratch.fs, node);
+		CHECK_EQ(ufs_flush(scratch.fs), 0);
+		ufs_close(scratch.fs);
+		scratch_open(&scratch);
+		/* To look at it must not be to lose it. */
+		CHECK_EQ(scratch_lookup(&scratch, UFS_ROOT, "f"), ino);
+		CHECK_EQ(ufs_pin(scratch.fs, (uint64_t)ino), 0);
+		CHECK(scratch_create(&scratch, UFS_ROOT, "g", S_REG) > 0);
+		CHECK_EQ(ufs_flush(scratch.fs), 0);
+		CHECK_EQ(scratch.norphans, 0);
+		CHECK_EQ(ufs_unpin(scratch.fs, (uint64_t)ino, 1), 0);
+		CHECK(reads(ino, 0, 1000, pattern));
+		/* It can still be removed, and is an orphan then. */
+		before = free_bytes();
+		CHECK_EQ(ufs_pin(scratch.fs, (uint64_t)ino), 0);
+		CHECK_EQ(scratch_remove(&scratch, UFS_ROOT, "f"), 0);
+		CHECK_EQ(ufs_flush(scratch.fs), 0);
+		CHECK_EQ(scratch.norphans, 1);
+		CHECK_EQ(ufs_unpin(scratch.fs, (uint64_t)ino, 1), 0);
+		CHECK(free_bytes() > before);
+		CHECK_EQ(scratch_faults(&scratch), 0);
+		scratch_close(&scratch);
+	}
+}
+
+static void
 a_flush_without_changes_writes_nothing(void)
 {
 	struct blkdev *fault;
@@ -360,6 +397,7 @@ readers_and_flushes_go_on_beside_a_writer(void)
 
 TESTS(T(attributes_are_set_one_by_one), T(writing_updates_times),
     T(pinned_inodes_live_on_without_a_name), T(orphans_of_a_crash_are_reaped),
+    T(a_wrong_link_count_of_zero_frees_nothing_that_has_a_name),
     T(a_flush_without_changes_writes_nothing),
     T(a_failed_flush_can_be_repeated), T(the_superblock_says_clean_and_when),
     T(ufs1_with_the_largest_blocks_keeps_the_copy_at_65536),

@@ -183,6 +183,7 @@ idle_nodes_are_bounded_and_pinned_ones_without_a_name_stay(void)
 	lab_open(&lab);
 	CHECK_EQ(ufs_node_get(lab.fs, 3, &pinned), 0);
 	pinned->pins = 1;
+	pinned->nameless = true;
 	ufs_node_put(lab.fs, pinned);
 	for (int round = 0; round < 2; round++)
 		for (uint32_t ino = 4; ino < n; ino++) {

@@ -335,10 +335,6 @@ decode_flags(const struct ufs_super_disk *disk, struct ufs_super *sb)
 	sb->clean = disk->clean;
 	for (int i = 0; i < UFS_SNAP_MAX; i++)
 		sb->snapinum[i] = raw32_get(disk->snapinum[i], big);
-	sb->pendingblocks = raw64_get(disk->pendingblocks, big);
-	sb->pendinginodes = raw32_get(disk->pendinginodes, big);
-	sb->unrefs = raw64_get(disk->unrefs, big);
-	sb->sujfree = raw32_get(disk->sujfree, big);
 }
 
 /* Advice and names; nothing depends on their values but the writer's taste. */
@@ -473,10 +469,11 @@ encode_state(const struct ufs_super *sb, struct ufs_super_disk *disk)
 	disk->clean = sb->clean;
 	disk->fmod = 0;
 	disk->ronly = 0;
-	disk->pendingblocks = raw64_set(sb->pendingblocks, big);
-	disk->pendinginodes = raw32_set(sb->pendinginodes, big);
-	disk->unrefs = raw64_set(sb->unrefs, big);
-	disk->sujfree = raw32_set(sb->sujfree, big);
+	/* Work that a kernel had left to do: none in a clean one (2.11). */
+	disk->pendingblocks = raw64_set(0, big);
+	disk->pendinginodes = raw32_set(0, big);
+	disk->unrefs = raw64_set(0, big);
+	disk->sujfree = raw32_set(0, big);
 	/* Where older makefs and kernels let pointers leak (trap 46). */
 	memset(disk->ocsp + (824 - 728), 0, 848 - 824);
 	disk->si = raw64_set(0, big);

@@ -207,8 +207,6 @@ struct ufs_super {
 	char volname[33];
 	int64_t time, mtime;
 	uint32_t snapinum[UFS_SNAP_MAX];
-	uint64_t pendingblocks, unrefs;
-	uint32_t pendinginodes, sujfree;
 	uint64_t sblockloc;
 	uint64_t providersize; /* frags; 0 in old images, not checked */
 	uint32_t cgrotor;

@@ -410,16 +410,22 @@ what_changes_is_encoded_in_both_places_of_ufs1(void)
 }
 
 static void
-leaked_pointers_become_zero(void)
+leaked_pointers_and_pending_work_become_zero(void)
 {
 	static struct sample s;
+	struct ufs_super sb;
 	uint8_t raw[UFS_SBLOCK_SIZE];
 
 	sample_make(&s, 2, false);
 	memcpy(raw, s.raw, sizeof(raw));
 	memset(raw + 824, 0xaa, 32);
 	raw[offsetof(struct ufs_super_disk, fmod)] = 1;
-	ufs_super_encode(&s.sb, raw, s.loc);
+	raw[offsetof(struct ufs_super_disk, unrefs)] = 1;
+	raw[offsetof(struct ufs_super_disk, pendingblocks)] = 1;
+	raw[offsetof(struct ufs_super_disk, pendinginodes)] = 1;
+	raw[offsetof(struct ufs_super_disk, sujfree)] = 1;
+	CHECK_EQ(ufs_super_decode(raw, s.loc, SIZE, &sb), 0);
+	ufs_super_encode(&sb, raw, s.loc);
 	CHECK(memcmp(raw, s.raw, sizeof(raw)) == 0);
 }
 
@@ -515,6 +521,7 @@ TESTS(T(every_impossible_number_is_refused_and_named),
     T(advice_out_of_range_is_put_right),
     T(encoding_what_was_decoded_changes_nothing),
     T(what_changes_is_encoded_in_both_places_of_ufs1),
-    T(leaked_pointers_become_zero), T(the_superblock_hash_follows_every_change),
+    T(leaked_pointers_and_pending_work_become_zero),
+    T(the_superblock_hash_follows_every_change),
     T(the_maps_of_a_group_lie_where_every_tool_puts_them),
     T(a_group_hash_takes_its_own_field_as_zero))

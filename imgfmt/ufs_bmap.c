@@ -12,9 +12,10 @@ ptr_size(const struct ufs_super *sb)
 	return sb->version == 1 ? 4 : 8;
 }
 
-static uint64_t
-ptr_decode(const struct ufs_super *sb, const uint8_t *p)
+uint64_t
+ufs_indir_entry(const struct ufs_super *sb, const uint8_t *block, uint32_t i)
 {
+	const uint8_t *p = block + (size_t)i * ptr_size(sb);
 	raw32 narrow;
 	raw64 wide;
 
@@ -103,7 +104,7 @@ ufs_indir_get(struct ufs *fs, uint64_t fsb, uint32_t i, uint64_t *entry)
 	    fs->dev, ufs_frag_off(&fs->sb, fsb) + (uint64_t)i * ptr, raw, ptr);
 
 	if (rc == 0)
-		*entry = ptr_decode(&fs->sb, raw);
+		*entry = ufs_indir_entry(&fs->sb, raw, 0);
 	return rc;
 }
 
@@ -186,7 +187,7 @@ map_leaf(struct ufs *fs, const struct ufs_node *node, uint64_t lbn,
 	if (rc < 0)
 		return rc;
 	for (uint32_t i = 0; i < n; i++)
-		addr[i] = ptr_decode(sb, raw + i * ptr);
+		addr[i] = ufs_indir_entry(sb, raw, i);
 	return extent_of(fs, node, lbn, addr, n, out);
 }
 

@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include "bitmap.h"
 #include "log.h"
 #include "ufs_impl.h"
 
@@ -120,37 +119,6 @@ cg_decode(const struct ufs *fs, struct ufs_cg *cg)
 	return 0;
 }
 
-/*
- * Count the runs of free blocks anew (formats.md 2.6): makefs leaves these
- * sums of big-endian UFS2 images in the wrong byte order, and what follows
- * from the map need not be believed.  Sum 0 is not one (trap 20).
- */
-static void
-sums_rebuild(const struct ufs *fs, struct ufs_cg *cg)
-{
-	const uint8_t *map = cg->raw + fs->layout.clusteroff;
-	uint32_t most = fs->sb.contigsumsize;
-	uint32_t sums[UFS_CONTIG_MAX + 1] = {0};
-	size_t at = 0, end;
-
-	if (most == 0)
-		return;
-	for (;;) {
-		at = bits_find(map, at, cg->nblocks, true);
-		if (at == cg->nblocks)
-			break;
-		end = bits_find(map, at, cg->nblocks, false);
-		sums[end - at < most ? end - at : most]++;
-		at = end;
-	}
-	for (uint32_t i = 1; i <= most; i++) {
-		raw32 sum = raw32_set(sums[i], fs->sb.big);
-
-		memcpy(cg->raw + fs->layout.clustersumoff + 4 * i, &sum,
-		    sizeof(sum));
-	}
-}
-
 static void
 cg_freep(struct ufs_cg **cg)
 {
@@ -211,8 +179,10 @@ ufs_cg_get(struct ufs *fs, uint32_t cgx, struct ufs_cg **out)
 		rc = cg_load(fs, cgx, &cg);
 		if (rc < 0)
 			return rc;
+		/* They follow from the map; makefs leaves those of big-endian
+		 * UFS2 images in the wrong byte order. */
 		if (!cg->bad)
-			sums_rebuild(fs, cg);
+			ufs_cg_count_clusters(&fs->sb, cg->raw, cg->nblocks);
 		pthread_mutex_lock(&fs->nodes_lock);
 		if (fs->cgs[cgx] == NULL) {
 			fs->cgs[cgx] = cg;

@@ -38,14 +38,16 @@ count_block(struct ufs_cg_disk *cg, const uint8_t *map, uint32_t first,
 	}
 }
 
-/* Runs of free blocks, by length; entry 0 is not ours (trap 20). */
-static void
-count_clusters(const struct ufs_super *sb, uint8_t *raw, uint32_t nblocks)
+void
+ufs_cg_count_clusters(
+    const struct ufs_super *sb, uint8_t *raw, uint32_t nblocks)
 {
 	struct ufs_cg_layout at;
 	uint32_t sums[UFS_CONTIG_MAX + 1] = {0};
 	size_t b = 0;
 
+	if (sb->contigsumsize == 0)
+		return;
 	ufs_cg_layout(sb, &at);
 	while (b < nblocks) {
 		size_t from = bits_find(raw + at.clusteroff, b, nblocks, true);
@@ -57,6 +59,7 @@ count_clusters(const struct ufs_super *sb, uint8_t *raw, uint32_t nblocks)
 			run = sb->contigsumsize;
 		sums[run]++;
 	}
+	/* Entry 0 is not ours (trap 20). */
 	for (uint32_t k = 1; k <= sb->contigsumsize; k++) {
 		raw32 sum = raw32_set(sums[k], sb->big);
 
@@ -90,8 +93,7 @@ ufs_cg_recount(const struct ufs_super *sb, uint8_t *raw, struct ufs_csum *cs)
 		if (sb->contigsumsize > 0)
 			bit_set(raw + at.clusteroff, i >> sb->fragshift);
 	}
-	if (sb->contigsumsize > 0)
-		count_clusters(sb, raw, nblocks);
+	ufs_cg_count_clusters(sb, raw, nblocks);
 	cg->cs.nbfree = raw32_set((uint32_t)cs->nbfree, sb->big);
 	cg->cs.nffree = raw32_set((uint32_t)cs->nffree, sb->big);
 }

@@ -204,6 +204,10 @@ MUST_CHECK int ufs_bmap(struct ufs *fs, struct ufs_node *node, uint64_t lbn,
 /* Forget the mapping that the node remembers: its blocks change. */
 void ufs_map_forget(struct ufs *fs, struct ufs_node *node);
 
+/* Entry i of an indirect block's bytes. */
+uint64_t ufs_indir_entry(
+    const struct ufs_super *sb, const uint8_t *block, uint32_t i);
+
 /* Read entry i of the indirect block at fsb. */
 MUST_CHECK int ufs_indir_get(
     struct ufs *fs, uint64_t fsb, uint32_t i, uint64_t *entry);
@@ -368,6 +372,12 @@ void ufs_cg_make(const struct ufs_super *sb, uint32_t cgx, uint32_t taken,
  */
 void ufs_cg_recount(
     const struct ufs_super *sb, uint8_t *raw, struct ufs_csum *cs);
+/*
+ * The sums of runs of free blocks alone, from the map of the group's nblocks
+ * whole blocks.
+ */
+void ufs_cg_count_clusters(
+    const struct ufs_super *sb, uint8_t *raw, uint32_t nblocks);
 /* Put the superblock's time and, where it is due, the check hash in. */
 void ufs_cg_stamp(const struct ufs_super *sb, uint8_t *raw);
 

@@ -6,6 +6,18 @@
 
 /* -- finding and judging -------------------------------------------------- */
 
+/* Read what lies at loc: 1; 0 where the device ends before; -errno. */
+static int
+place_read(struct blkdev *dev, uint64_t loc, uint8_t raw[UFS_SBLOCK_SIZE])
+{
+	int rc;
+
+	if (dev->size < UFS_SBLOCK_SIZE || loc > dev->size - UFS_SBLOCK_SIZE)
+		return 0;
+	rc = blkdev_read(dev, loc, raw, UFS_SBLOCK_SIZE);
+	return rc < 0 ? rc : 1;
+}
+
 int
 ufs_super_read(
     struct blkdev *dev, uint8_t raw[UFS_SBLOCK_SIZE], struct ufs_super *out)
@@ -14,14 +26,12 @@ ufs_super_read(
 
 	for (int i = 0; i < 4; i++) {
 		uint64_t loc = ufs_super_places[i];
-		int rc;
+		int rc = place_read(dev, loc, raw);
 
-		if (dev->size < UFS_SBLOCK_SIZE ||
-		    loc > dev->size - UFS_SBLOCK_SIZE)
-			continue;
-		rc = blkdev_read(dev, loc, raw, UFS_SBLOCK_SIZE);
 		if (rc < 0)
 			return rc;
+		if (rc == 0)
+			continue;
 		rc = ufs_super_decode(raw, loc, dev->size, out);
 		if (rc == 0)
 			return 0;
@@ -89,16 +99,11 @@ ufs_probe(struct blkdev *dev)
 	uint8_t raw[UFS_SBLOCK_SIZE];
 
 	for (int i = 0; i < 4; i++) {
-		uint64_t loc = ufs_super_places[i];
-		int rc;
+		int rc = place_read(dev, ufs_super_places[i], raw);
 
-		if (dev->size < UFS_SBLOCK_SIZE ||
-		    loc > dev->size - UFS_SBLOCK_SIZE)
-			continue;
-		rc = blkdev_read(dev, loc, raw, UFS_SBLOCK_SIZE);
 		if (rc < 0)
 			return rc;
-		if (ufs_super_is_home(raw, loc))
+		if (rc > 0 && ufs_super_is_home(raw, ufs_super_places[i]))
 			return 1;
 	}
 	return 0;

@@ -108,20 +108,6 @@ cut_data(struct walk *w, uint64_t *ptr, uint32_t n)
 	return w->commit && rc == 0 ? drop(w, fsb, n) : passed(w, rc);
 }
 
-static uint64_t
-entry_get(const struct ufs *fs, const uint8_t *block, uint32_t i)
-{
-	raw32 narrow;
-	raw64 wide;
-
-	if (fs->sb.version == 1) {
-		memcpy(&narrow, block + (size_t)i * 4, 4);
-		return raw32_get(narrow, fs->sb.big);
-	}
-	memcpy(&wide, block + (size_t)i * 8, 8);
-	return raw64_get(wide, fs->sb.big);
-}
-
 static void
 entry_clear(const struct ufs *fs, uint8_t *block, uint32_t i)
 {
@@ -160,7 +146,7 @@ cut_entries(
 	uint64_t i = w->first > base ? (w->first - base) / span : 0;
 
 	for (; i < fs->sb.nindir && base + i * span < w->end; i++) {
-		uint64_t at = entry_get(fs, block, (uint32_t)i);
+		uint64_t at = ufs_indir_entry(&fs->sb, block, (uint32_t)i);
 		int rc;
 
 		if (at == 0)

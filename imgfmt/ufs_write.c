@@ -44,8 +44,9 @@ fill_fresh(struct ufs *fs, const struct piece *p, uint64_t at, uint32_t alloc)
 	uint32_t end = p->from + p->len;
 	int rc;
 
+	/* Zeroes that take no room below: it may be a lot. */
 	if (p->buf == NULL)
-		return ufs_zero(fs, at, alloc);
+		return blkdev_trim(fs->dev, at, alloc);
 	rc = ufs_zero(fs, at, p->from);
 	if (rc == 0)
 		rc = blkdev_write(fs->dev, at + p->from, p->buf, p->len);

@@ -206,8 +206,9 @@ ops_statfs(fuse_req_t req, fuse_ino_t ino)
 	out.f_blocks = (info.data + growth) / info.frag_size;
 	out.f_bfree = free / info.frag_size;
 	out.f_bavail = avail / info.frag_size;
-	/* Growing adds inodes as makefs does: one for two blocks or so. */
-	growth /= 4 * (uint64_t)info.frag_size;
+	/* What growing adds in inodes is as dense as the groups there are. */
+	growth = growth / ((uint64_t)info.frags_per_group * info.frag_size) *
+	    info.inodes_per_group;
 	out.f_files = info.inodes + growth;
 	out.f_ffree = out.f_favail = info.free_inodes + growth;
 	out.f_fsid = (unsigned long)info.id[0] << 32 | info.id[1];

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../imgfmt/compat.h"
 #include "../imgfmt/log.h"
 #include "fuse_impl.h"
 
@@ -143,10 +144,32 @@ flush_changed(struct flusher *flusher)
 		return; /* said; the next operation is told */
 }
 
+/*
+ * What a busy time leaves of freed memory goes back once it is over: when an
+ * interval went by without a change.
+ */
+static void
+give_memory_back(struct flusher *flusher, uint64_t *seen, bool *busy)
+{
+	uint64_t epoch = atomic_load(&flusher->epoch);
+
+	if (epoch != *seen)
+		*busy = true;
+	else if (*busy) {
+		*busy = false;
+		pthread_mutex_unlock(&flusher->lock);
+		compat_memory_give_back();
+		pthread_mutex_lock(&flusher->lock);
+	}
+	*seen = epoch;
+}
+
 static void *
 flush_forever(void *arg)
 {
 	struct flusher *flusher = arg;
+	uint64_t seen = 0;
+	bool busy = false;
 
 	pthread_mutex_lock(&flusher->lock);
 	while (!flusher->stop) {
@@ -160,6 +183,7 @@ flush_forever(void *arg)
 			continue;
 		if (!flusher->stop && !flusher->running)
 			flush_locked(flusher);
+		give_memory_back(flusher, &seen, &busy);
 	}
 	pthread_mutex_unlock(&flusher->lock);
 	return NULL;

@@ -326,6 +326,7 @@ run(const struct mount_options *options, const struct mount_plan *plan,
 	struct pool *pool = NULL;
 	int rc;
 
+	compat_memory_pools_few();
 	signals_block(true);
 	rc = pool_open(0, &pool);
 	signals_block(false); /* unpacking a .gz takes time */

@@ -1,6 +1,9 @@
 #include "compat.h"
 
 #include <fcntl.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <sched.h>
 #include <spawn.h>
 #include <string.h>
@@ -197,4 +200,20 @@ compat_rwlock_init(pthread_rwlock_t *lock)
 		rc = pthread_rwlock_init(lock, &attr);
 	pthread_rwlockattr_destroy(&attr);
 	return -rc;
+}
+
+void
+compat_memory_pools_few(void)
+{
+#if defined(__GLIBC__)
+	(void)mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
+void
+compat_memory_give_back(void)
+{
+#if defined(__GLIBC__)
+	(void)malloc_trim(0);
+#endif
 }

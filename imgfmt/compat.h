@@ -90,4 +90,11 @@ MUST_CHECK int compat_nameless_file(const char *dir);
 /* 0 also where path exists already: somebody was faster. */
 MUST_CHECK int compat_name_file(int fd, const char *path);
 
+/*
+ * For a daemon with many threads: before the first, ask for few pools of free
+ * memory, since each keeps its own; now and then, give free memory back.
+ */
+void compat_memory_pools_few(void);
+void compat_memory_give_back(void);
+
 #endif

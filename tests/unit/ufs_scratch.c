@@ -10,6 +10,7 @@ const struct scratch_shape scratch_shapes[] = {
     {"UFS2 32768/4096 hashed", 2, false, 32768, 4096, 40 << 20, 2, true},
     {"UFS2 16384/4096 big-endian", 2, true, 16384, 4096, 32 << 20, 0, false},
     {"UFS2 65536/8192 hashed", 2, false, 65536, 8192, 64 << 20, 0, true},
+    {"UFS1 8192/4096", 1, false, 8192, 4096, 24 << 20, 3, false},
     {0},
 };
 

@@ -407,7 +407,6 @@ mount_run(const struct mount_options *options)
 	if (rc < 0)
 		return rc;
 	fuse_set_log_func(from_libfuse);
-	compat_one_heap();
 	rc = prepare_dir(options->dir, dir);
 	if (rc == 0)
 		rc = options->foreground || options->debug

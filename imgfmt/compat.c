@@ -14,9 +14,6 @@
 #if defined(__linux__)
 #include <mntent.h>
 #endif
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
 
 int64_t
 compat_copy_range(
@@ -41,17 +38,6 @@ compat_syncfs(int fd)
 	(void)fd;
 	sync();
 	return 0;
-#endif
-}
-
-void
-compat_one_heap(void)
-{
-#if defined(__GLIBC__)
-	mallopt(M_ARENA_MAX, 1);
-	/* A heap that shrinks and grows at every request costs more. */
-	mallopt(M_TRIM_THRESHOLD, 8 << 20);
-	mallopt(M_MMAP_THRESHOLD, 4 << 20);
 #endif
 }
 

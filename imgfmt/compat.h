@@ -32,13 +32,6 @@ MUST_CHECK int64_t compat_copy_range(
  */
 MUST_CHECK int compat_syncfs(int fd);
 
-/*
- * Let all threads share one heap: with one each, what a thread frees is not
- * there for the others, and a daemon keeps several times what it uses.  Call
- * it before any thread starts.
- */
-void compat_one_heap(void);
-
 /* Processors this process may use, at least 1. */
 unsigned compat_ncpu(void);
 

@@ -60,6 +60,22 @@ for name in newfs132-ufs2-default newfs132-ufs1-8k1k makefs132-ufs2; do
 	seed=$((seed + 1))
 done
 
+# Images that create lays out, of a directory and of a tar.
+made() { # made VERSION KERNEL-TYPE SOURCE
+	local what="create --ufs $1 of ${3##*/}" image=$work/${#judged[@]}.made
+	check "$what" "$relive" create -q --ufs "$1" -o "$image" "$3"
+	check "$what: mount" mount_at "$mnt" "$image" --ro
+	judge_ufs "$what" "$image" "$mnt"
+	kernel_manifest "$mnt" >"$work/want.${#judged[@]}"
+	check "$what: umount" umount_at "$mnt"
+	rm -rf "$image.relive"
+	kernel_add "$2" "$image"
+	judged+=("$what")
+}
+tar -czf "$work/tree.tgz" -C "$work/tree" .
+made 1 44bsd "$work/tree"
+made 2 ufs2 "$work/tree.tgz"
+
 if [ $kernel = no ]; then
 	skip "the Debian kernel sees the same trees" "$kernel_why"
 	end

@@ -42,7 +42,9 @@ failed(const struct crumb *at, int rc)
 		memcpy(path, joined, sizeof(path));
 	}
 	log_error("cannot put '/%s' into the image: %s", path,
-	    rc == -EINVAL ? "UFS cannot hold it" : strerror(-rc));
+	    rc == -EINVAL      ? "UFS cannot hold it"
+		: rc == -E2BIG ? "its extended attributes are too large"
+			       : strerror(-rc));
 	return rc;
 }
 
@@ -188,22 +190,33 @@ lay_file(struct laying *l, const struct tree_node *node)
 	return rc;
 }
 
+/* Whether all attributes fit the two blocks that an inode has for them. */
+static bool
+xattrs_fit(const struct laying *l, const struct tree_node *node)
+{
+	uint64_t len = 0;
+
+	for (const struct tree_xattr *x = node->xattrs; x != NULL; x = x->next)
+		len += ((7 + strlen(x->name) + 7) & ~(uint64_t)7) +
+		    ((x->len + 7) & ~(uint64_t)7);
+	return len <= 2 * (uint64_t)l->bsize;
+}
+
 static int
 lay_xattrs(struct laying *l, const struct tree_node *node)
 {
 	int rc = 0;
 
+	if (l->version == 2 && !xattrs_fit(l, node))
+		return -E2BIG;
 	for (const struct tree_xattr *x = node->xattrs; x != NULL && rc == 0;
 	     x = x->next) {
-		if (l->version == 1) {
+		if (l->version == 1)
 			l->out->lost_xattrs++;
-			continue;
-		}
-		rc =
-		    ufs_xattr_set(l->fs, node->ino, (enum ufs_ea_space)x->space,
-			x->name, x->value, x->len, UFS_EA_ANY);
-		if (rc == -ENOSPC && x->len > 2 * (uint64_t)l->bsize - 512)
-			rc = -E2BIG; /* no device would be large enough */
+		else
+			rc = ufs_xattr_set(l->fs, node->ino,
+			    (enum ufs_ea_space)x->space, x->name, x->value,
+			    x->len, UFS_EA_ANY);
 	}
 	return rc;
 }

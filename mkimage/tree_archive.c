@@ -107,25 +107,38 @@ set_target(const struct reading *r, struct tree_node *node)
 }
 
 static int
+set_owner(const struct reading *r, struct tree_node *node, const char *path)
+{
+	la_int64_t uid = archive_entry_uid(r->e), gid = archive_entry_gid(r->e);
+
+	if (uid < 0 || uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX) {
+		log_error("'%s': the owner of '%s' is a number that UFS cannot "
+			  "hold: %lld:%lld",
+		    r->source, path, (long long)uid, (long long)gid);
+		return -EINVAL;
+	}
+	node->uid = (uint32_t)uid;
+	node->gid = (uint32_t)gid;
+	return 0;
+}
+
+static int
 describe(struct reading *r, struct tree_node *node, const char *path)
 {
 	struct archive_entry *e = r->e;
+	int rc = set_owner(r, node, path);
 
-	node->uid = (uint32_t)archive_entry_uid(e);
-	node->gid = (uint32_t)archive_entry_gid(e);
+	if (rc < 0)
+		return rc;
 	set_times(node, e);
 	set_flags(r, node, path);
 	if (S_ISCHR(node->mode) || S_ISBLK(node->mode)) {
 		node->rdev_major = (uint32_t)archive_entry_rdevmajor(e);
 		node->rdev_minor = (uint32_t)archive_entry_rdevminor(e);
 	}
-	if (S_ISLNK(node->mode)) {
-		int rc = set_target(r, node);
-
-		if (rc < 0)
-			return rc;
-	}
-	return set_xattrs(r, node);
+	if (S_ISLNK(node->mode))
+		rc = set_target(r, node);
+	return rc < 0 ? rc : set_xattrs(r, node);
 }
 
 /* -- contents -------------------------------------------------------------- */

@@ -165,6 +165,8 @@ set_id(const struct spec *s, enum tree_id_kind kind, uint32_t *to,
 		return rc;
 	}
 	rc = tree_id(s->t, kind, value, to);
+	if (rc == -EFBIG)
+		return wrong(s, "the tree's list of names is too large");
 	if (rc == -ENOENT)
 		return wrong(s, "no %s '%s' in the tree's %s",
 		    kind == TREE_USER ? "user" : "group", value,

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/judges.sh"
 need_root
 need_fuse
-need tar setpriv
+need tar bsdtar setpriv
 
 tree=$work/tree
 make_tree "$tree"
@@ -246,6 +246,9 @@ seq 1 9999 >"$work/text"
 bad "no archive at all" 1 "cannot read '$work/text'" "$work/text"
 tar -cPf "$work/up.tar" -C "$work" --transform='s,^set$,../../set,' set
 bad "a path that leads out" 1 'leads out of the tree' "$work/up.tar"
+printf '#mtree\n./set type=dir mode=755 uid=4294967296 gid=0\n' >"$work/uid"
+bsdtar -cf "$work/uid.tar" --format=pax "@$work/uid"
+bad "an owner beyond 32 bits" 1 'owner of .set. is a number' "$work/uid.tar"
 tar -cPf "$work/abs.tar" "$work/set"
 check "an absolute path is made relative" "$relive" create -q -o "$out" "$work/abs.tar"
 check "and lies inside" "$relive" cat "$out" "$work/set"

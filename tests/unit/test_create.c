@@ -359,26 +359,45 @@ too_small_a_size_is_refused(void)
 	tree_release(&t);
 }
 
-static void
-what_ufs_cannot_hold_is_named(void)
+/* Laying the tree out fails so, with text said. */
+static bool
+fails(struct tree *t, int version, int want, const char *text)
 {
 	struct create_options opt = plain;
 	struct create_layout layout;
 	struct create_need need;
-	struct tree_node *n;
 	struct blkdev *dev;
+	int rc;
+
+	opt.mkfs.version = version;
+	create_measure(t, &opt.mkfs, &need);
+	CHECK_EQ(create_make_fs(&opt, &need, 0, &dev), 0);
+	kit_listen();
+	rc = create_lay_out(t, dev, &layout);
+	create_layout_release(&layout);
+	CHECK_EQ(rc, want);
+	return kit_heard(text);
+}
+
+static void
+what_ufs_cannot_hold_is_named(void)
+{
+	static const char value[40000];
+	struct tree_node *n;
 	struct tree t;
 
 	CHECK_EQ(tree_init(&t), 0);
 	n = kit_put(&t, "dev/odd", S_IFCHR | 0600, NULL);
 	n->rdev_major = 300;
-	opt.mkfs.version = 1;
-	create_measure(&t, &opt.mkfs, &need);
-	CHECK_EQ(create_make_fs(&opt, &need, 0, &dev), 0);
-	kit_listen();
-	CHECK_EQ(create_lay_out(&t, dev, &layout), -EINVAL);
-	CHECK(kit_heard("cannot put '/dev/odd' into the image"));
-	create_layout_release(&layout);
+	CHECK(fails(&t, 1, -EINVAL, "cannot put '/dev/odd' into the image"));
+	n = kit_put(&t, "dev/odd", S_IFREG | 0600, "");
+	CHECK_EQ(tree_add_xattr(&t, n, "user.a", value, sizeof(value)), 0);
+	CHECK_EQ(tree_add_xattr(&t, n, "user.b", value, sizeof(value)), 0);
+	CHECK(fails(&t, 2, -E2BIG, "'/dev/odd' into the image: its extended"));
+	n = kit_put(&t, "huge", S_IFREG | 0600, "");
+	n->size = UINT64_C(1) << 62;
+	CHECK(kit_put(&t, "dev/odd", S_IFREG | 0600, "") != NULL);
+	CHECK(fails(&t, 2, -EFBIG, "'/huge' into the image: File too large"));
 	tree_release(&t);
 }
 

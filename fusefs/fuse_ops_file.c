@@ -16,6 +16,8 @@ ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		    : perm_check(server, swap_root(ino),
 			  (fi->flags & O_APPEND) != 0 ? PERM_APPEND
 						      : PERM_WRITE);
+	else if (server->read_only)
+		rc = -ENOSYS; /* the kernel opens files by itself from now on */
 	if (rc < 0) {
 		fuse_reply_err(req, -rc);
 		return;

@@ -28,7 +28,7 @@ daemon_pid() {
 one_round() { # one_round NUMBER: prints what was verified
 	local n=$1 pid runner
 	mount_at "$mnt" "$work/live.uzip" || return 1
-	rm -rf "$mnt/r" && mkdir "$mnt/r" && sync -f "$mnt/r" || return 1
+	rm -rf "$mnt/r" && mkdir "$mnt/r" && sync "$mnt/r" || return 1
 	: >"$work/told"
 	"$ledger" run "$mnt/r" "$work/told" "$n" 2>/dev/null &
 	runner=$!

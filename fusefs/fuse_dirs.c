@@ -83,7 +83,11 @@ take_entry(void *arg, const struct ufs_dirent *from)
 	struct entry *to;
 	int rc;
 
-	if (from->type == 14) /* whiteout */
+	/* A name that no path can hold would hide the others: the kernel
+	 * refuses the whole listing. */
+	if (from->type == 14 /* whiteout */ ||
+	    strlen(from->name) != from->namelen ||
+	    strchr(from->name, '/') != NULL)
 		return 0;
 	size = (size + 7) & ~(size_t)7;
 	rc = make_room(dir, size);

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 need_root
 need_fuse
-need makefs fuser
+need makefs flock python3
 
 make_tree "$work/tree"
 make_ufs "$work/live.ufs" "$work/tree" 2 32768 4096
@@ -146,6 +146,21 @@ refuse "an image that is not there" 1 "No such file" \
 	"$relive" mount "$work/nothing" "$mnt"
 refuse "an image of no kind" 1 "of no kind" \
 	"$relive" mount "$work/tree/boot/kernel/kernel" "$mnt"
+refuse "two options that exclude each other" 2 "exclude each other" \
+	"$relive" mount -o fakeroot,default_permissions "$img" "$mnt"
+refuse "a size that is none" 2 "'size=12q' is no size" \
+	"$relive" mount -o size=12q "$img" "$mnt"
+check "-o ro is --ro" eval 'mount_at "$mnt" "$img" -o ro && ! touch "$mnt/x" &&
+	umount_at "$mnt"'
+check "-o grpid hands groups on" eval 'mount_at "$mnt" "$img" -o grpid &&
+	mkdir "$mnt/g" && chgrp 99 "$mnt/g" && touch "$mnt/g/f" &&
+	[ "$(stat -c %g "$mnt/g/f")" = 99 ] && umount_at "$mnt"'
+exec 9>"$work/callers-lock"
+flock 9
+mount_at "$mnt" "$img"
+exec 9>&-
+check "the daemon holds no file of its caller" flock -n "$work/callers-lock" true
+umount_at "$mnt"
 refuse "an option nobody knows" 2 "unknown mount option 'froboz'" \
 	"$relive" mount -o froboz "$img" "$mnt"
 end

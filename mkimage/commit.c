@@ -11,8 +11,6 @@
 #include "cmd.h"
 #include "commit_impl.h"
 
-#define ISO_FILE_MAX ((uint64_t)4 << 30) /* trap 73 */
-
 enum { CACHE_MAX = 64 << 20, GZ_LEVEL = 9 };
 
 int
@@ -140,8 +138,10 @@ write_iso(struct commit *c, struct blkdev *out)
 			 "stay unused: %s",
 		    (unsigned long long)info->wasted, info->why_not);
 	rc = iso_plan_copy(plan, out);
+	c->most = COMMIT_ISO_MOST;
 	if (rc == 0)
 		rc = write_target(c, out, info->image_off);
+	c->most = 0;
 	if (rc == 0)
 		rc = iso_plan_finish(plan, out, c->report_new);
 	iso_plan_free(plan);
@@ -219,7 +219,7 @@ check_size(struct commit *c)
 {
 	if (c->image->layer[0].kind == IMAGE_ISO &&
 	    c->image->layer[c->target].kind == IMAGE_UFS &&
-	    c->merged->size >= ISO_FILE_MAX) {
+	    c->merged->size >= COMMIT_ISO_MOST) {
 		log_error("'%s': the image would have %llu bytes; FreeBSD "
 			  "reads no file of 4 GiB or more from an ISO",
 		    c->opt->address, (unsigned long long)c->merged->size);

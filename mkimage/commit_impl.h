@@ -8,6 +8,9 @@
 #include "plan.h"
 #include "progress.h"
 
+/* Bytes from which on FreeBSD reads no file of an ISO (trap 73). */
+#define COMMIT_ISO_MOST ((uint64_t)4 << 30)
+
 struct commit {
 	const struct commit_options *opt;
 	struct pool *pool;
@@ -20,9 +23,10 @@ struct commit {
 	/* The base as a uzip whose clusters are the merged device's, or NULL:
 	 * no uzip, or one that holds a disk with partitions. */
 	struct blkdev *uzip;
-	bool changed;                /* merged differs from the base */
-	uint64_t report_base;        /* bytes of the target before */
-	uint64_t report_new;         /* and after */
+	bool changed;         /* merged differs from the base */
+	uint64_t most;        /* bytes the image may have; 0: any number */
+	uint64_t report_base; /* bytes of the target before */
+	uint64_t report_new;  /* and after */
 	struct uzip_written written; /* by the last commit_write_uzip */
 };
 

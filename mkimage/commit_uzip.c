@@ -91,6 +91,8 @@ struct writing {
 	struct commit *c;
 	const struct commit_uzip_how *how;
 	struct uzip_writer *w;
+	struct blkdev *out;
+	uint64_t base;
 	uint8_t *buf; /* BATCH bytes and one cluster */
 	struct progress bar;
 	uint64_t done; /* plain bytes */
@@ -100,6 +102,11 @@ static int
 step(struct writing *wr, uint64_t clusters)
 {
 	wr->done += clusters * wr->how->params.cluster;
+	if (wr->c->most > 0 && wr->out->size - wr->base >= wr->c->most) {
+		log_error("the image passes 4 GiB: FreeBSD reads no such file "
+			  "from an ISO; '--uzip' writes it alone");
+		return -EFBIG;
+	}
 	return progress_update(&wr->bar, wr->done);
 }
 
@@ -183,7 +190,8 @@ commit_write_uzip(struct commit *c, const struct commit_uzip_how *how,
     struct blkdev *out, uint64_t base, uint64_t *len)
 {
 	scoped(freep) uint8_t *buf = malloc(BATCH + how->params.cluster);
-	struct writing wr = {.c = c, .how = how, .buf = buf};
+	struct writing wr = {
+	    .c = c, .how = how, .out = out, .base = base, .buf = buf};
 	int rc;
 
 	if (buf == NULL)

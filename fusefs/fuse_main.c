@@ -252,10 +252,8 @@ finish(struct server *server)
 {
 	int rc = 0;
 
-	nodes_close(server->nodes);
-	server->nodes = NULL;
 	for (int s = 0; s < LAST_FLUSH_S; s++) {
-		rc = session_finish(server->session);
+		rc = ufs_flush(server->fs);
 		if (rc != -ENOSPC)
 			break;
 		if (s == 0)
@@ -264,10 +262,20 @@ finish(struct server *server)
 			    server->session->dir);
 		(void)nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
 	}
-	if (rc < 0)
+	if (rc < 0) {
 		log_error("'%s': the last changes are lost: %s",
 		    server->session->dir, strerror(-rc));
-	return rc;
+		return rc;
+	}
+	/*
+	 * Everything is safe.  What follows may fail: it spares the next mount
+	 * a scan, and to free what was unlinked while open.
+	 */
+	nodes_close(server->nodes);
+	server->nodes = NULL;
+	if (session_finish(server->session) < 0)
+		log_debug("'%s': no index left", server->session->dir);
+	return 0;
 }
 
 static int

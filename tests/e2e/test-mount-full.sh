@@ -65,6 +65,17 @@ check "killed while full, it opens as it was confirmed" eval \
 	[ "$(sha256sum <"$mnt/big")" = "$sum" ] && grep -q more "$mnt/more"'
 check "and is clean" eval 'umount_at "$mnt" && "$relive" check "$work/small/s"'
 
+# Full, but nothing to write: no reason to wait.
+mount_at "$mnt" "$img" --session "$work/small/s"
+echo last >"$mnt/last"
+sync "$mnt/last"
+dd if=/dev/zero of="$work/small/filler" bs=64k status=none 2>/dev/null
+check "with everything flushed, umount needs no space" \
+	timeout 20 "$relive" umount "$mnt"
+check "and the next mount is whole" eval 'rm "$work/small/filler" &&
+	mount_at "$mnt" "$img" --session "$work/small/s" &&
+	grep -q last "$mnt/last" && umount_at "$mnt"'
+
 # The limit of --size is the file system's own.
 rm -rf "$work/small/s"
 mount -o remount,size=200m "$work/small"

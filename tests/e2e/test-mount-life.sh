@@ -84,6 +84,12 @@ check "and it is a clean file system" eval 'umount_at "$mnt" &&
 	"$relive" check "$img.relive"'
 
 mount_at "$mnt" "$img"
+echo late >"$mnt/late"
+sleep 6.5
+kill -KILL "$(daemon_pid)"
+sleep 0.2
+check "what is 6 seconds old is kept without fsync" eval 'umount_at "$mnt" &&
+	mount_at "$mnt" "$img" && grep -q late "$mnt/late"'
 kill -KILL "$(daemon_pid)"
 sleep 0.2
 check "umount takes a dead mount away" umount_at "$mnt"

@@ -19,6 +19,14 @@ awk '/^## Two minutes/ { on = 1; next } /^## / { on = 0 } on && /^    / {
 [ "$(wc -l <"$work/lines")" -ge 12 ] && pass "README.md has its session" ||
 	fail "README.md has its session" "$work/lines"
 
+tar -C "$work/tree" -cJf "$work/base.txz" etc
+mkdir -p "$work/overlay/root"
+echo mine >"$work/overlay/root/notes"
+cat >"$work/METALOG" <<'MTREE'
+#mtree 2.0
+./etc type=dir uname=root gname=wheel mode=0755
+./root type=dir uname=root gname=wheel mode=0750
+MTREE
 mkdir "$work/home"
 echo welcome >"$work/home/motd"
 cd "$work" || exit 1

@@ -201,6 +201,7 @@ UNIT = \
 	tests/unit/test_cache \
 	tests/unit/test_cmd \
 	tests/unit/test_create \
+	tests/unit/test_fuse \
 	tests/unit/test_gz \
 	tests/unit/test_idmap \
 	tests/unit/test_image \

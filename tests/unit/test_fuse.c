@@ -218,7 +218,7 @@ who_flushes_at_once_shares_flushes(void)
 	before = transactions();
 	for (int i = 0; i < 8; i++)
 		CHECK_EQ(
-		    pthread_create(&threads[i], NULL, change_and_flush, NULL),
+		    pthread_create(&threads[i], NULL, change_and_flush, &ino),
 		    0);
 	for (int i = 0; i < 8; i++) {
 		CHECK_EQ(pthread_join(threads[i], &failed), 0);

@@ -254,7 +254,7 @@ a_full_host_is_said_before_writing_and_forgiven_after(void)
 
 	if (data == NULL || !server_begin())
 		return;
-	for (int i = 0; i < 1 << 20; i++)
+	for (uint32_t i = 0; i < 1 << 20; i++)
 		data[i] = (char)(i * i >> 7);
 	CHECK_EQ(flush_now(server.flusher), 0);
 	CHECK_EQ(flush_admit(server.flusher), 0);

@@ -95,7 +95,7 @@ same "ls makes control bytes visible" "$work/want" "$work/got"
 same "ls --raw gives names as they are" "$work/want" "$work/got"
 if command -v jq >/dev/null; then
 	"$relive" ls --json "$work/names.ufs" | jq -r .path >"$work/got"
-	printf '/back\\slash\n/latin\u00e9\n/red\033[31m\n' >"$work/want"
+	printf '/back\\slash\n/latin\xc3\xa9\n/red\033[31m\n' >"$work/want"
 	same "ls --json is JSON all the same" "$work/want" "$work/got"
 fi
 

@@ -9,6 +9,7 @@
 #include "../imgfmt/log.h"
 #include "commit_impl.h"
 #include "path.h"
+#include "status.h"
 
 static const char *const side_suffixes[] = {
     ".md5", ".sha256", ".sha512", ".bytes", ".manifest", ".size"};
@@ -67,17 +68,13 @@ static bool
 kernel_changed(struct commit *c)
 {
 	static const char kernel[] = "boot/kernel/kernel";
-	const struct ufs_options look = {.writable = false};
 	struct ufs_attr now, before;
-	struct blkdev *dev = blkdev_ref(c->image->dev);
 	struct ufs *base;
 	bool changed;
 
 	if (path_lookup(c->session->fs, kernel, true, &now) < 0 ||
-	    ufs_open(dev, &look, &base) < 0) {
-		blkdev_close(dev);
+	    status_open_base(c->session, &base) < 0)
 		return false;
-	}
 	changed = path_lookup(base, kernel, true, &before) < 0 ||
 	    !same_file(&now, &before);
 	ufs_close(base);

@@ -4,11 +4,13 @@
 #include <assert.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "compat.h"
 
 enum {
 	COPY_CHUNK = 1 << 20,
 	ZERO_CHUNK = 64 << 10,
+	HOLE = 64 << 10,
 };
 
 static bool
@@ -48,6 +50,22 @@ blkdev_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
 		return rc;
 	rc = dev->ops->write(dev, off, buf, len);
 	assert(rc <= 0);
+	return rc;
+}
+
+int
+blkdev_write_sparse(
+    struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+{
+	const uint8_t *p = buf;
+	int rc = 0;
+
+	for (size_t at = 0; at < len && rc == 0; at += HOLE) {
+		size_t n = len - at < HOLE ? len - at : HOLE;
+
+		if (!bytes_are_zero(p + at, n))
+			rc = blkdev_write(dev, off + at, p + at, n);
+	}
 	return rc;
 }
 

@@ -65,6 +65,13 @@ MUST_CHECK int blkdev_write(
     struct blkdev *dev, uint64_t off, const void *buf, size_t len);
 
 /*
+ * As blkdev_write, but pieces of 64 KiB that are all zero are left out: off
+ * to off + len must read as zeroes already, as after blkdev_resize.
+ */
+MUST_CHECK int blkdev_write_sparse(
+    struct blkdev *dev, uint64_t off, const void *buf, size_t len);
+
+/*
  * Make len bytes at off read as zeroes and let the layer below forget them.
  * Errors as blkdev_write.  A layer without trim writes zeroes.
  */

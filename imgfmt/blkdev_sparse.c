@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "blkdev.h"
+#include "bytes.h"
 #include "radix.h"
 
 enum { PIECE = 4096 };
@@ -10,12 +11,6 @@ struct sparse {
 	struct blkdev dev;
 	struct radix pieces; /* off / PIECE -> PIECE bytes */
 };
-
-static bool
-all_zero(const uint8_t *p, size_t len)
-{
-	return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
-}
 
 /* Bytes from off to the end of its piece, at most len. */
 static size_t
@@ -69,7 +64,7 @@ sparse_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
 		size_t n = within(off, len);
 		uint8_t *piece = radix_get(&s->pieces, off / PIECE);
 
-		if (piece == NULL && !all_zero(from, n)) {
+		if (piece == NULL && !bytes_are_zero(from, n)) {
 			int rc = add_piece(s, off / PIECE, &piece);
 
 			if (rc < 0)
@@ -97,7 +92,7 @@ sparse_trim(struct blkdev *dev, uint64_t off, uint64_t len)
 		if (piece == NULL || start >= end)
 			break;
 		memset(piece + start % PIECE, 0, within(start, end - start));
-		if (!all_zero(piece, PIECE))
+		if (!bytes_are_zero(piece, PIECE))
 			continue;
 		radix_remove(&s->pieces, key);
 		free(piece);

@@ -10,7 +10,9 @@
 #define BYTES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct {
 	uint8_t b[2];
@@ -187,6 +189,15 @@ raw64_set(uint64_t n, bool big)
 
 	return (raw64){
 	    {a.b[0], a.b[1], a.b[2], a.b[3], b.b[0], b.b[1], b.b[2], b.b[3]}};
+}
+
+/* Whether len bytes at p, any number of them, are all zero. */
+static inline bool
+bytes_are_zero(const void *p, size_t len)
+{
+	const uint8_t *b = p;
+
+	return len == 0 || (b[0] == 0 && memcmp(b, b + 1, len - 1) == 0);
 }
 
 #endif

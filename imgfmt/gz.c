@@ -13,7 +13,6 @@
 enum {
 	IN_CHUNK = 256 << 10,
 	OUT_CHUNK = 1 << 20,
-	HOLE = 64 << 10,
 	GZIP_ONLY = 15 + 16, /* zlib's windowBits: gzip header and trailer */
 	SHORTEST = 18,       /* bytes of a member that holds nothing */
 };
@@ -166,25 +165,13 @@ gz_peek(struct blkdev *dev, void *buf, size_t len)
 	return n;
 }
 
-static bool
-all_zero(const uint8_t *p, size_t len)
-{
-	return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
-}
-
 /* Append len bytes at pos, the end of out. */
 static int
 append(struct blkdev *out, uint64_t pos, const uint8_t *buf, size_t len)
 {
 	int rc = blkdev_resize(out, pos + len);
 
-	for (size_t i = 0; i < len && rc == 0; i += HOLE) {
-		size_t n = len - i < HOLE ? len - i : HOLE;
-
-		if (!all_zero(buf + i, n))
-			rc = blkdev_write(out, pos + i, buf + i, n);
-	}
-	return rc;
+	return rc < 0 ? rc : blkdev_write_sparse(out, pos, buf, len);
 }
 
 static int

@@ -34,15 +34,6 @@ has_hfs(const struct iso_plan *plan, const uint8_t *area)
 	    memcmp(magic, "HX", 2) == 0;
 }
 
-static bool
-is_zero(const uint8_t *buf, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (buf[i] != 0)
-			return false;
-	return true;
-}
-
 /* UDF begins with descriptors behind those of ISO 9660. */
 static int
 has_udf(const struct iso_plan *plan)
@@ -106,7 +97,7 @@ foreign_area(const struct iso_plan *plan, const uint8_t *area)
 	if (area[SUN_MAGIC_AT] == 0xda && area[SUN_MAGIC_AT + 1] == 0xbe)
 		return "it has a Sun disk label";
 	if ((area[MBR_SIG_AT] != 0x55 || area[MBR_SIG_AT + 1] != 0xaa) &&
-	    !is_zero(area, MBR_SECTOR))
+	    !bytes_are_zero(area, MBR_SECTOR))
 		return "it has a boot block of unknown kind";
 	return NULL;
 }

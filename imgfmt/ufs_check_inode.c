@@ -108,16 +108,6 @@ hold_beyond(struct ufs_fsck_walk *w, uint64_t fsb)
 	    fsb);
 }
 
-static bool
-is_zero(const uint8_t *p, size_t len)
-{
-	while (len > 0 && *p == 0) {
-		p++;
-		len--;
-	}
-	return len == 0;
-}
-
 /* Pointers, counted in the inode's own width, that no block needs. */
 static void
 judge_unneeded(struct ufs_fsck *f, uint64_t ino, const struct ufs_dinode *d)
@@ -162,7 +152,7 @@ judge_inline(struct ufs_fsck *f, uint64_t ino, const struct ufs_dinode *d)
 		if (d->db[0] == (width == 8 ? UINT64_MAX : UINT32_MAX))
 			ufs_fsck_inode_fault(f, ino, "device without a number");
 	}
-	if (from < len && !is_zero(d->target + from, len - from))
+	if (from < len && !bytes_are_zero(d->target + from, len - from))
 		ufs_fsck_inode_fault(f, ino, "garbage in its unused pointers");
 }
 
@@ -386,7 +376,8 @@ judge_inode(struct ufs_fsck *f, uint64_t ino, const uint8_t *raw)
 		return 0;
 	ufs_dinode_decode(sb, raw, &d);
 	if ((d.mode & UFS_IFMT) == 0) {
-		if (d.mode != 0 || d.size != 0 || !is_zero(d.target, pointers))
+		if (d.mode != 0 || d.size != 0 ||
+		    !bytes_are_zero(d.target, pointers))
 			ufs_fsck_inode_fault(f, ino, "free but not empty");
 		return 0;
 	}

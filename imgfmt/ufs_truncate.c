@@ -116,12 +116,6 @@ entry_clear(const struct ufs *fs, uint8_t *block, uint32_t i)
 	memset(block + i * width, 0, width);
 }
 
-static bool
-all_zero(const uint8_t *p, size_t len)
-{
-	return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
-}
-
 /* Logical blocks below one entry of an indirect block of that level. */
 static uint64_t
 span_of(const struct ufs *fs, int level)
@@ -203,7 +197,7 @@ cut_indirect(struct walk *w, int level, uint64_t *ptr, uint64_t base)
 		rc = cut_entries(w, level, block, base, &changed);
 	if (rc < 0 || !w->commit)
 		return rc;
-	if (all_zero(block, fs->sb.bsize)) {
+	if (bytes_are_zero(block, fs->sb.bsize)) {
 		*ptr = 0;
 		return drop(w, fsb, fs->sb.frag);
 	}

@@ -56,12 +56,6 @@ uzip_packers_close(struct uzip_writer *w)
 	}
 }
 
-static bool
-all_zero(const uint8_t *p, size_t len)
-{
-	return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
-}
-
 /* Duplicates are compared byte by byte: this only has to find them. */
 static uint64_t
 hash_of(const uint8_t *p, size_t len)
@@ -89,7 +83,7 @@ uzip_pack(struct uzip_writer *w, struct uzip_packer *p, const uint8_t *plain,
 	int rc;
 
 	*k = (struct uzip_packed){
-	    .zero = !w->params.keep_zeroes && all_zero(plain, cluster)};
+	    .zero = !w->params.keep_zeroes && bytes_are_zero(plain, cluster)};
 	if (k->zero)
 		return 0;
 	rc = uzip_encode(p->encoder, plain, cluster, out, w->room, &k->len);

@@ -45,12 +45,6 @@ uzip_worker_put(struct uzip *u, struct uzip_worker *w)
 	pthread_mutex_unlock(&u->lock);
 }
 
-static bool
-all_zero(const uint8_t *p, size_t len)
-{
-	return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
-}
-
 /*
  * Does the last span hold padding instead of a stream?  Then the cluster is a
  * zero one (formats.md 1.5, trap 15).  Kernels judge by zero bytes only; the
@@ -60,7 +54,7 @@ static bool
 is_padding(const struct uzip *u, const struct uzip_worker *w,
     const struct uzip_span *s)
 {
-	return all_zero(w->in, s->len) || u->index.stored_end == s->off;
+	return bytes_are_zero(w->in, s->len) || u->index.stored_end == s->off;
 }
 
 int

@@ -9,7 +9,7 @@
 #include "progress.h"
 #include "uzip_args.h"
 
-enum { DEFAULT_CLUSTER = 16384, PIECE = 4 << 20, HOLE = 64 << 10 };
+enum { DEFAULT_CLUSTER = 16384, PIECE = 4 << 20 };
 
 struct uzip_job {
 	struct uzip_args args;
@@ -240,27 +240,6 @@ open_uzip(const char *address, struct pool *pool, struct image **image,
 	return 0;
 }
 
-static bool
-is_zero(const uint8_t *buf, size_t len)
-{
-	return buf[0] == 0 && memcmp(buf, buf + 1, len - 1) == 0;
-}
-
-/* Write the pieces of buf that are not zero. */
-static int
-write_sparse(struct blkdev *to, uint64_t off, const uint8_t *buf, size_t len)
-{
-	int rc = 0;
-
-	for (size_t at = 0; at < len && rc == 0; at += HOLE) {
-		size_t n = len - at < HOLE ? len - at : HOLE;
-
-		if (!is_zero(buf + at, n))
-			rc = blkdev_write(to, off + at, buf + at, n);
-	}
-	return rc;
-}
-
 static int
 copy_sparse(struct blkdev *from, struct blkdev *to)
 {
@@ -276,7 +255,7 @@ copy_sparse(struct blkdev *from, struct blkdev *to)
 
 		rc = blkdev_read(from, off, buf, n);
 		if (rc == 0)
-			rc = write_sparse(to, off, buf, n);
+			rc = blkdev_write_sparse(to, off, buf, n);
 		off += n;
 		if (rc == 0)
 			rc = progress_update(&bar, off);

@@ -5,12 +5,6 @@
 
 enum { CHUNK = 4 << 20 };
 
-static bool
-all_zero(const uint8_t *p, size_t len)
-{
-	return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
-}
-
 /* Bytes off .. off + len - 1 of the merged device; zeroes become holes. */
 static int
 write_range(struct commit *c, struct blkdev *out, uint64_t base,
@@ -26,8 +20,10 @@ write_range(struct commit *c, struct blkdev *out, uint64_t base,
 		int rc = interrupted() ? -EINTR
 				       : blkdev_read(c->merged, off, buf, len);
 
-		if (rc == 0 && !(sparse && all_zero(buf, len)))
-			rc = blkdev_write(out, base + off, buf, len);
+		if (rc == 0)
+			rc = sparse
+			    ? blkdev_write_sparse(out, base + off, buf, len)
+			    : blkdev_write(out, base + off, buf, len);
 		if (rc < 0)
 			return rc;
 		off += len;

@@ -14,7 +14,6 @@ enum {
 	LABEL_MAX = 31,
 	LAYOUTS = 12, /* attempts, each in a larger file system */
 	PIECE = 1 << 20,
-	HOLE = 64 << 10,
 	GZ_LEVEL = 6,
 };
 
@@ -162,26 +161,6 @@ lay_out(struct creation *c)
 /* -- output -----------------------------------------------------------------
  */
 
-static bool
-all_zero(const uint8_t *p, size_t len)
-{
-	return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
-}
-
-static int
-write_sparse(struct blkdev *to, uint64_t off, const uint8_t *buf, size_t len)
-{
-	int rc = 0;
-
-	for (size_t at = 0; at < len && rc == 0; at += HOLE) {
-		size_t n = len - at < HOLE ? len - at : HOLE;
-
-		if (!all_zero(buf + at, n))
-			rc = blkdev_write(to, off + at, buf + at, n);
-	}
-	return rc;
-}
-
 static int
 write_ufs(struct creation *c)
 {
@@ -197,7 +176,7 @@ write_ufs(struct creation *c)
 			continue;
 		rc = blkdev_read(c->image, off, buf, n);
 		if (rc == 0)
-			rc = write_sparse(to, off, buf, n);
+			rc = blkdev_write_sparse(to, off, buf, n);
 	}
 	c->written = size;
 	return rc;

@@ -80,9 +80,35 @@ a_shared_device_lives_until_its_last_owner_closes_it(void)
 	blkdev_close(dev);
 }
 
+static void
+a_sparse_write_leaves_out_zeroes_alone(void)
+{
+	enum { PIECE = 64 << 10, LEN = 3 * PIECE + 5 };
+	scoped(blkdev_closep) struct blkdev *dev = NULL;
+	static uint8_t data[LEN], got[LEN];
+
+	data[PIECE + 7] = 1;
+	data[LEN - 1] = 2;
+	CHECK_EQ(blkdev_mem_open(LEN, &dev), 0);
+	CHECK_EQ(blkdev_write_sparse(dev, 0, data, LEN), 0);
+	CHECK_EQ(blkdev_read(dev, 0, got, LEN), 0);
+	CHECK(memcmp(got, data, LEN) == 0);
+	/* What is left out keeps what was there: it is not written. */
+	memset(got, 9, LEN);
+	CHECK_EQ(blkdev_write(dev, 0, got, LEN), 0);
+	CHECK_EQ(blkdev_write_sparse(dev, 0, data, LEN), 0);
+	CHECK_EQ(blkdev_read(dev, 0, got, LEN), 0);
+	CHECK_EQ(got[PIECE - 1], 9);
+	CHECK_EQ(got[PIECE + 6], 0);
+	CHECK_EQ(got[2 * PIECE], 9);
+	CHECK_EQ(got[LEN - 2], 0);
+}
+
 TESTS({"slice maps to its base", slice_maps_to_its_base},
     {"a range that wraps is refused", range_that_wraps_is_refused},
     {"trim reads back as zeroes", trim_reads_back_as_zeroes},
     {"what resize adds is zero", what_resize_adds_is_zero},
     {"a shared device lives until its last owner closes it",
-	a_shared_device_lives_until_its_last_owner_closes_it})
+	a_shared_device_lives_until_its_last_owner_closes_it},
+    {"a sparse write leaves out zeroes alone",
+	a_sparse_write_leaves_out_zeroes_alone})

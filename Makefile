@@ -157,6 +157,7 @@ MKIMAGE = \
 	mkimage/commit_warn.c \
 	mkimage/create.c \
 	mkimage/create_edit.c \
+	mkimage/create_fs.c \
 	mkimage/create_image.c \
 	mkimage/create_layout.c \
 	mkimage/create_size.c \

@@ -98,11 +98,11 @@ static int
 set_format(struct create_options *opt, const char *name)
 {
 	if (strcmp(name, "ufs") == 0)
-		opt->format = CREATE_UFS;
+		opt->fs.format = CREATE_UFS;
 	else if (strcmp(name, "uzip") == 0)
-		opt->format = CREATE_UZIP;
+		opt->fs.format = CREATE_UZIP;
 	else if (strcmp(name, "gz") == 0)
-		opt->format = CREATE_GZ;
+		opt->fs.format = CREATE_GZ;
 	else
 		return cmd_misused(
 		    &cmd_create, "no format '%s' (ufs, uzip or gz)", name);
@@ -145,7 +145,7 @@ set_density(struct create_options *opt)
 	if (cmd_parse_size(optarg, &size) < 0 || size < 512 || size > 1 << 30)
 		return cmd_misused(&cmd_create,
 		    "'%s' is no density: 512 bytes to 1G per inode", optarg);
-	opt->mkfs.bytes_per_inode = (uint32_t)size;
+	opt->fs.mkfs.bytes_per_inode = (uint32_t)size;
 	return CMD_DONE;
 }
 
@@ -166,7 +166,7 @@ set_free(struct create_options *opt)
 	long n = 0;
 
 	if (len == 0 || optarg[len - 1] != '%')
-		return set_size(&opt->free_bytes, "--free");
+		return set_size(&opt->fs.free_bytes, "--free");
 	len--;
 	if (len < sizeof(digits)) {
 		memcpy(digits, optarg, len);
@@ -175,7 +175,7 @@ set_free(struct create_options *opt)
 	if (len >= sizeof(digits) || cmd_parse_number(digits, 0, 10000, &n) < 0)
 		return cmd_misused(
 		    &cmd_create, "'%s' is no share: 0%% to 10000%%", optarg);
-	opt->free_percent = (unsigned)n;
+	opt->fs.free_percent = (unsigned)n;
 	return CMD_DONE;
 }
 
@@ -189,25 +189,27 @@ take_ufs_option(struct create_options *opt, int c)
 	switch (c) {
 	case OPT_UFS:
 		bad = set_small(&version, "version of UFS", 1, 2);
-		opt->mkfs.version = (int)version;
+		opt->fs.mkfs.version = (int)version;
 		return bad;
 	case OPT_BLOCK:
-		return set_power(&opt->mkfs.block_size, "block", 4096, 65536);
+		return set_power(
+		    &opt->fs.mkfs.block_size, "block", 4096, 65536);
 	case OPT_FRAG:
-		return set_power(&opt->mkfs.frag_size, "fragment", 512, 65536);
+		return set_power(
+		    &opt->fs.mkfs.frag_size, "fragment", 512, 65536);
 	case OPT_DENSITY:
 		return set_density(opt);
 	case OPT_MINFREE:
-		return set_small(&opt->mkfs.minfree, "percentage", 0, 99);
+		return set_small(&opt->fs.mkfs.minfree, "percentage", 0, 99);
 	case OPT_LABEL:
-		opt->mkfs.label = optarg;
+		opt->fs.mkfs.label = optarg;
 		return CMD_DONE;
 	case OPT_FREE:
 		return set_free(opt);
 	case OPT_SIZE:
-		return set_size(&opt->size, "--size");
+		return set_size(&opt->fs.size, "--size");
 	case OPT_NO_HASHES:
-		opt->mkfs.check_hashes = false;
+		opt->fs.mkfs.check_hashes = false;
 		return CMD_DONE;
 	default:
 		return -1;
@@ -240,14 +242,16 @@ take_option(struct create_options *opt, struct lists *lists, int c)
 static int
 check_ufs(struct create_options *opt)
 {
-	uint32_t block = opt->mkfs.block_size;
+	uint32_t block = opt->fs.mkfs.block_size;
 
-	if (opt->size != 0 && (opt->free_bytes != 0 || opt->free_percent != 0))
+	if (opt->fs.size != 0 &&
+	    (opt->fs.free_bytes != 0 || opt->fs.free_percent != 0))
 		return cmd_misused(
 		    &cmd_create, "--size and --free exclude each other");
-	if (opt->mkfs.frag_size == 0)
-		opt->mkfs.frag_size = block / FRAGS;
-	if (opt->mkfs.frag_size > block || opt->mkfs.frag_size < block / FRAGS)
+	if (opt->fs.mkfs.frag_size == 0)
+		opt->fs.mkfs.frag_size = block / FRAGS;
+	if (opt->fs.mkfs.frag_size > block ||
+	    opt->fs.mkfs.frag_size < block / FRAGS)
 		return cmd_misused(&cmd_create,
 		    "fragments must be 1, 1/2, 1/4 or 1/8 of a block");
 	return CMD_DONE;
@@ -257,7 +261,7 @@ check_ufs(struct create_options *opt)
 static int
 check(struct create_options *opt, const struct uzip_args *args)
 {
-	enum create_format format = opt->format;
+	enum create_format format = opt->fs.format;
 	bool uzip_only = args->codec_set || args->cluster_set ||
 	    args->params.dedup || args->params.keep_zeroes;
 
@@ -273,9 +277,9 @@ check(struct create_options *opt, const struct uzip_args *args)
 	if (format == CREATE_GZ && args->params.level > GZ_LEVEL_MAX)
 		return cmd_misused(
 		    &cmd_create, "gz has levels 1 to %d", GZ_LEVEL_MAX);
-	opt->gz_level = args->params.level;
-	opt->uzip = args->params;
-	opt->jobs = (unsigned)args->threads;
+	opt->fs.gz_level = args->params.level;
+	opt->fs.uzip = args->params;
+	opt->fs.jobs = (unsigned)args->threads;
 	return check_ufs(opt);
 }
 
@@ -311,7 +315,7 @@ static int
 run(int argc, char **argv)
 {
 	struct create_options opt = {
-	    .mkfs = {.version = 2,
+	    .fs.mkfs = {.version = 2,
 		.block_size = DEFAULT_BLOCK,
 		.minfree = DEFAULT_MINFREE,
 		.check_hashes = true},

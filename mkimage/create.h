@@ -7,9 +7,23 @@
 
 enum create_format { CREATE_BY_NAME, CREATE_UFS, CREATE_UZIP, CREATE_GZ };
 
+/* How one file system is made of a tree, and in which form it is written. */
+struct create_fs_options {
+	const char *name;          /* of the output, for messages */
+	enum create_format format; /* not BY_NAME */
+	/* Sizes and minfree as they are to be; the time is ours, and where 0
+	 * the density. */
+	struct ufs_mkfs mkfs;
+	uint64_t size;         /* bytes; 0: as large as needed */
+	uint64_t free_bytes;   /* room beyond the tree's */
+	unsigned free_percent; /* the same, in percent of what the tree takes */
+	struct uzip_params uzip;
+	int gz_level;  /* 0: the default */
+	unsigned jobs; /* 0: one a processor */
+};
+
 struct create_options {
 	const char *out;
-	enum create_format format; /* BY_NAME: what the end of out says */
 	const char *const *sources;
 	size_t nsources;
 	const char *const *excludes; /* patterns */
@@ -18,15 +32,8 @@ struct create_options {
 	size_t nset_files;
 	const char *const *set_confs; /* FILE:KEY=VALUE */
 	size_t nset_confs;
-	/* Sizes and minfree as they are to be; the time is ours, and where 0
-	 * the density. */
-	struct ufs_mkfs mkfs;
-	uint64_t size;         /* bytes; 0: as large as needed */
-	uint64_t free_bytes;   /* room beyond the tree's */
-	unsigned free_percent; /* the same, in percent of what the tree takes */
-	struct uzip_params uzip;
-	int gz_level; /* 0: the default */
-	unsigned jobs;
+	/* Of the image; its name is out, a format BY_NAME what out ends in. */
+	struct create_fs_options fs;
 };
 
 /* Make the image.  Errors are said; then there is no output file. */

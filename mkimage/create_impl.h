@@ -40,7 +40,7 @@ void create_measure(
  * options ask for beyond it, of opt->size bytes where that is given.  slack:
  * bytes more than counted.  -ENOSPC, said: opt->size is too small.
  */
-MUST_CHECK int create_make_fs(const struct create_options *opt,
+MUST_CHECK int create_make_fs(const struct create_fs_options *opt,
     const struct create_need *need, uint64_t slack, struct blkdev **dev);
 
 /* -- create_layout.c: the first phase ---------------------------------------
@@ -83,5 +83,35 @@ MUST_CHECK int create_image_open(const struct create_layout *layout,
 /* Whether len bytes at off hold nothing: no metadata that is not zero, no
  * contents. */
 bool create_image_is_hole(struct blkdev *dev, uint64_t off, uint64_t len);
+
+/* -- create_fs.c: both phases of one file system ----------------------------
+ */
+
+struct create_fs {
+	const struct create_fs_options *opt;
+	struct tree *tree;
+	struct create_need need;
+	struct create_layout layout;
+	struct uzip_written uzip; /* of a uzip: what its clusters became */
+	uint64_t written;         /* bytes of output */
+};
+
+/*
+ * Lay the tree out, as opt says; both stay the caller's and are used until
+ * create_fs_release.  Errors said: -ENOSPC, it does not fit opt->size;
+ * -EINVAL, a label that cannot be.
+ */
+MUST_CHECK int create_fs_lay_out(struct create_fs *fs,
+    const struct create_fs_options *opt, struct tree *tree);
+
+/*
+ * Write the image to out, from byte base on, in opt->format.  Faults of
+ * contents are said where they are found, those of out here.
+ */
+MUST_CHECK int create_fs_write(struct create_fs *fs, struct tree_reader *reader,
+    struct blkdev *out, uint64_t base);
+
+/* NULL-initialised is fine. */
+void create_fs_release(struct create_fs *fs);
 
 #endif

@@ -178,14 +178,15 @@ create_measure(
  */
 
 static uint64_t
-free_wanted(const struct create_options *opt, const struct create_need *need)
+free_wanted(const struct create_fs_options *opt, const struct create_need *need)
 {
 	return opt->free_bytes + need->bytes / 100 * opt->free_percent;
 }
 
 /* How many inodes there should be at least; newfs's share of free space. */
 static uint64_t
-inodes_wanted(const struct create_options *opt, const struct create_need *need)
+inodes_wanted(
+    const struct create_fs_options *opt, const struct create_need *need)
 {
 	return need->files + need->files / 32 + INODES_SPARE +
 	    free_wanted(opt, need) / (2 * opt->mkfs.frag_size);
@@ -193,7 +194,7 @@ inodes_wanted(const struct create_options *opt, const struct create_need *need)
 
 /* Bytes per inode for a file system of size bytes. */
 static uint32_t
-density(const struct create_options *opt, const struct create_need *need,
+density(const struct create_fs_options *opt, const struct create_need *need,
     uint64_t size)
 {
 	uint64_t most, n = size / inodes_wanted(opt, need);
@@ -208,7 +209,7 @@ density(const struct create_options *opt, const struct create_need *need,
 }
 
 static int
-make_fs(const struct create_options *opt, const struct create_need *need,
+make_fs(const struct create_fs_options *opt, const struct create_need *need,
     uint64_t size, struct blkdev **dev)
 {
 	struct ufs_mkfs how = opt->mkfs;
@@ -244,7 +245,7 @@ ask(struct blkdev *dev, struct ufs_info *info)
 
 /* Bytes that the file system should be larger; 0: it will do. */
 static uint64_t
-lacking(const struct create_options *opt, const struct create_need *need,
+lacking(const struct create_fs_options *opt, const struct create_need *need,
     uint64_t slack, const struct ufs_info *info)
 {
 	uint64_t want = need->bytes + free_wanted(opt, need) + slack;
@@ -259,7 +260,7 @@ lacking(const struct create_options *opt, const struct create_need *need,
 }
 
 static int
-fixed_size(const struct create_options *opt, const struct create_need *need,
+fixed_size(const struct create_fs_options *opt, const struct create_need *need,
     struct blkdev **dev)
 {
 	struct ufs_info info;
@@ -281,8 +282,8 @@ fixed_size(const struct create_options *opt, const struct create_need *need,
 }
 
 int
-create_make_fs(const struct create_options *opt, const struct create_need *need,
-    uint64_t slack, struct blkdev **dev)
+create_make_fs(const struct create_fs_options *opt,
+    const struct create_need *need, uint64_t slack, struct blkdev **dev)
 {
 	uint64_t bsize = opt->mkfs.block_size;
 	uint64_t size = need->bytes + free_wanted(opt, need) + slack +

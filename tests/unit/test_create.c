@@ -188,7 +188,7 @@ judge(struct tree *t, const struct create_layout *layout)
 
 /* Lay out the tree; how often the file system was too small at first. */
 static int
-lay_out(struct tree *t, const struct create_options *opt,
+lay_out(struct tree *t, const struct create_fs_options *opt,
     struct create_layout *layout)
 {
 	struct create_need need;
@@ -212,7 +212,7 @@ lay_out(struct tree *t, const struct create_options *opt,
 static void
 try_geometry(struct tree *t, int version, uint32_t block, uint32_t frag)
 {
-	struct create_options opt = {
+	struct create_fs_options opt = {
 	    .mkfs = {.version = version,
 		.block_size = block,
 		.frag_size = frag,
@@ -244,14 +244,14 @@ random_trees_fit_every_geometry(void)
 	tree_release(&t);
 }
 
-static const struct create_options plain = {
+static const struct create_fs_options plain = {
     .mkfs = {.version = 2, .block_size = 32768, .frag_size = 4096},
 };
 
 static void
 several_groups_hold_a_tree(void)
 {
-	struct create_options opt = plain;
+	struct create_fs_options opt = plain;
 	struct create_layout layout;
 	struct tree t;
 
@@ -319,7 +319,7 @@ files_lie_in_one_piece(void)
 static void
 what_is_asked_for_is_free(void)
 {
-	struct create_options opt = plain;
+	struct create_fs_options opt = plain;
 	struct create_layout layout;
 	struct tree t;
 
@@ -342,7 +342,7 @@ what_is_asked_for_is_free(void)
 static void
 too_small_a_size_is_refused(void)
 {
-	struct create_options opt = plain;
+	struct create_fs_options opt = plain;
 	struct create_need need;
 	struct blkdev *dev = NULL;
 	struct tree t;
@@ -363,7 +363,7 @@ too_small_a_size_is_refused(void)
 static bool
 fails(struct tree *t, int version, int want, const char *text)
 {
-	struct create_options opt = plain;
+	struct create_fs_options opt = plain;
 	struct create_layout layout;
 	struct create_need need;
 	struct blkdev *dev;

@@ -1,0 +1,211 @@
+/* One file system of a tree, from its measure to its last byte. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "../imgfmt/gz.h"
+#include "../imgfmt/log.h"
+#include "cmd.h"
+#include "create_impl.h"
+
+enum {
+	LABEL_MAX = 31,
+	LAYOUTS = 12, /* attempts, each in a larger file system */
+	PIECE = 1 << 20,
+	GZ_LEVEL = 6,
+};
+
+/* -- layout -----------------------------------------------------------------
+ */
+
+static int
+check_label(const char *label)
+{
+	if (label == NULL)
+		return 0;
+	if (strlen(label) > LABEL_MAX) {
+		log_error("label '%s' is too long: at most %d bytes", label,
+		    LABEL_MAX);
+		return -EINVAL;
+	}
+	for (const char *p = label; *p != '\0'; p++)
+		if (*p <= ' ' || *p == '/' || *p == 0x7f) {
+			log_error("label '%s' has characters that /dev/ufs "
+				  "cannot show",
+			    label);
+			return -EINVAL;
+		}
+	return 0;
+}
+
+/*
+ * Tails of files share blocks as well as they can; how much that loses is seen
+ * only when it is done.  So what does not fit is laid out again, larger.
+ */
+static int
+lay_out(struct create_fs *fs)
+{
+	const struct create_fs_options *opt = fs->opt;
+	uint64_t slack = 0;
+	int rc = -ENOSPC;
+
+	create_measure(fs->tree, &opt->mkfs, &fs->need);
+	for (int i = 0; i < LAYOUTS && rc == -ENOSPC; i++) {
+		struct blkdev *dev;
+
+		rc = create_make_fs(opt, &fs->need, slack, &dev);
+		if (rc < 0)
+			return rc;
+		create_layout_release(&fs->layout);
+		rc = create_lay_out(fs->tree, dev, &fs->layout);
+		if (rc == -ENOSPC && opt->size != 0)
+			break;
+		slack += fs->need.bytes / 64 + 8ull * opt->mkfs.block_size;
+	}
+	if (rc == -ENOSPC && opt->size != 0)
+		log_error(
+		    "%" PRIu64 " bytes are too small for the tree", opt->size);
+	else if (rc == -ENOSPC)
+		log_error("the tree does not fit a file system of these "
+			  "measures");
+	return rc;
+}
+
+int
+create_fs_lay_out(struct create_fs *fs, const struct create_fs_options *opt,
+    struct tree *tree)
+{
+	int rc = check_label(opt->mkfs.label);
+
+	*fs = (struct create_fs){.opt = opt, .tree = tree};
+	return rc < 0 ? rc : lay_out(fs);
+}
+
+/* -- output -----------------------------------------------------------------
+ */
+
+/* Where the image goes, while it is written. */
+struct target {
+	struct create_fs *fs;
+	struct blkdev *image;
+	struct blkdev *out;
+	uint64_t base; /* in out */
+};
+
+static int
+write_ufs(struct target *t)
+{
+	scoped(freep) uint8_t *buf = malloc(PIECE);
+	uint64_t size = t->image->size;
+	int rc = buf == NULL ? -ENOMEM : blkdev_resize(t->out, t->base + size);
+
+	for (uint64_t off = 0; off < size && rc == 0; off += PIECE) {
+		size_t n = size - off < PIECE ? (size_t)(size - off) : PIECE;
+
+		if (create_image_is_hole(t->image, off, n))
+			continue;
+		rc = blkdev_read(t->image, off, buf, n);
+		if (rc == 0)
+			rc = blkdev_write_sparse(t->out, t->base + off, buf, n);
+	}
+	t->fs->written = size;
+	return rc;
+}
+
+static int
+put_clusters(struct target *t, struct uzip_writer *w, uint8_t *buf)
+{
+	const struct uzip_params *params = &t->fs->opt->uzip;
+	uint64_t cluster = params->cluster, size = t->image->size;
+	uint64_t most =
+	    PIECE / cluster > 0 ? PIECE / cluster * cluster : cluster;
+	int rc = 0;
+
+	for (uint64_t off = 0; off < size && rc == 0; off += most) {
+		size_t n =
+		    size - off < most ? (size_t)(size - off) : (size_t)most;
+
+		if (n == most && !params->keep_zeroes &&
+		    create_image_is_hole(t->image, off, n)) {
+			rc =
+			    uzip_writer_put_zero(w, (uint32_t)(most / cluster));
+			continue;
+		}
+		rc = blkdev_read(t->image, off, buf, n);
+		if (rc == 0)
+			rc = uzip_writer_put(w, buf, n);
+	}
+	return rc < 0 ? rc : uzip_writer_finish(w, &t->fs->uzip);
+}
+
+static int
+write_uzip(struct target *t)
+{
+	const struct create_fs_options *opt = t->fs->opt;
+	const struct uzip_params *params = &opt->uzip;
+	scoped(freep) uint8_t *buf = malloc(PIECE + params->cluster);
+	uint64_t n = t->image->size / params->cluster +
+	    (t->image->size % params->cluster != 0);
+	struct uzip_writer *w = NULL;
+	struct pool *pool;
+	int rc = buf == NULL ? -ENOMEM : 0;
+
+	if (n >= UINT32_MAX) {
+		log_error("'%s': too many clusters; choose -s", opt->name);
+		return -EFBIG;
+	}
+	if (rc == 0)
+		rc = pool_open(opt->jobs, &pool);
+	if (rc < 0)
+		return rc;
+	rc = uzip_writer_open(t->out, t->base, (uint32_t)n, params, pool, &w);
+	if (rc == 0)
+		rc = put_clusters(t, w, buf);
+	uzip_writer_close(w);
+	pool_close(pool);
+	t->fs->written = t->fs->uzip.bytes;
+	return rc;
+}
+
+static int
+write_format(struct target *t)
+{
+	const struct create_fs_options *opt = t->fs->opt;
+
+	switch (opt->format) {
+	case CREATE_UZIP:
+		return write_uzip(t);
+	case CREATE_GZ:
+		return gz_deflate(t->image,
+		    opt->gz_level > 0 ? opt->gz_level : GZ_LEVEL, t->out,
+		    t->base, &t->fs->written);
+	default:
+		return write_ufs(t);
+	}
+}
+
+int
+create_fs_write(struct create_fs *fs, struct tree_reader *reader,
+    struct blkdev *out, uint64_t base)
+{
+	unsigned said = cmd_errors_said();
+	struct target t = {.fs = fs, .out = out, .base = base};
+	struct progress bar;
+	int rc = create_image_open(&fs->layout, reader, &bar, &t.image);
+
+	if (rc < 0)
+		return rc;
+	progress_start(&bar, "writing", t.image->size);
+	rc = write_format(&t);
+	progress_stop(&bar);
+	blkdev_close(t.image);
+	if (rc < 0 && cmd_errors_said() == said)
+		log_error("cannot write '%s': %s", fs->opt->name,
+		    rc == -EINTR ? "interrupted" : strerror(-rc));
+	return rc;
+}
+
+void
+create_fs_release(struct create_fs *fs)
+{
+	create_layout_release(&fs->layout);
+}

@@ -1,0 +1,16 @@
+/* Files of a tree that the loader inflates as it loads them. */
+#ifndef TREE_GZIP_H
+#define TREE_GZIP_H
+
+#include "tree.h"
+
+/*
+ * Put the regular file at path, compressed at level 1..9, as path.gz in its
+ * place, with its attributes: with both there, the loader would take the plain
+ * one (formats.md, trap 72).  Other names of the file stay as they are.
+ * Nothing to do where there is only path.gz.  The contents go to the scratch
+ * file.  -ENOENT, said: neither is there; others said.
+ */
+MUST_CHECK int tree_gzip(struct tree *t, const char *path, int level);
+
+#endif

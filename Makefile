@@ -181,6 +181,7 @@ MKIMAGE = \
 	mkimage/tree_mtree.c \
 	mkimage/tree_out.c \
 	mkimage/tree_source.c \
+	mkimage/tree_view.c \
 	mkimage/uzip_args.c \
 	mkimage/view.c \
 
@@ -223,6 +224,7 @@ UNIT = \
 	tests/unit/test_sparse \
 	tests/unit/test_tree \
 	tests/unit/test_tree_source \
+	tests/unit/test_tree_view \
 	tests/unit/test_ufs_changes \
 	tests/unit/test_ufs_check \
 	tests/unit/test_ufs_check_tree \

@@ -157,8 +157,8 @@ allocate(struct laying *l, const struct tree_node *node)
 	uint64_t done = 0;
 	int rc = 0;
 
-	for (size_t i = 0; i < c->nruns && rc == 0; i++) {
-		uint64_t off = c->runs[i].off, end = off + c->runs[i].len;
+	for (size_t i = 0; i < c->nruns && rc == 0;) {
+		uint64_t off = c->runs[i].off, end = off + tree_stretch(c, &i);
 
 		end += (l->bsize - end % l->bsize) % l->bsize;
 		if (end > node->size)

@@ -62,23 +62,21 @@ file_bytes(const struct units *u, const struct tree_node *node)
 {
 	const struct content *c = &node->content;
 	uint64_t held = 0, end = units_of(node->size, u->bsize), all;
-	bool whole = c->nruns == 1 && c->runs[0].off == 0 &&
-	    c->runs[0].len == node->size;
+	size_t stretches = 0;
 
 	if (node->size == 0)
 		return 0;
-	if (whole)
-		return data_bytes(u, node->size) +
-		    indirect_bytes(u, end, end, 1);
-	for (size_t i = 0; i < c->nruns; i++) {
-		uint64_t first = c->runs[i].off / u->bsize;
+	for (size_t i = 0; i < c->nruns; stretches++) {
+		uint64_t off = c->runs[i].off, len = tree_stretch(c, &i);
 
-		held +=
-		    units_of(c->runs[i].off + c->runs[i].len, u->bsize) - first;
+		if (len == node->size)
+			return data_bytes(u, len) +
+			    indirect_bytes(u, end, end, 1);
+		held += units_of(off + len, u->bsize) - off / u->bsize;
 	}
 	held += 1; /* the last block is never a hole */
 	all = held < end ? held : end;
-	return all * u->bsize + indirect_bytes(u, all, end, c->nruns + 1);
+	return all * u->bsize + indirect_bytes(u, all, end, stretches + 1);
 }
 
 /* Bytes of a directory whose names are entered in order. */

@@ -27,6 +27,16 @@ tree_node_new(const struct tree *t, uint32_t mode)
 	return node;
 }
 
+uint64_t
+tree_stretch(const struct content *c, size_t *i)
+{
+	uint64_t off = c->runs[*i].off, end = off;
+
+	for (; *i < c->nruns && c->runs[*i].off == end; ++*i)
+		end += c->runs[*i].len;
+	return end - off;
+}
+
 void
 tree_drop_content(struct tree_node *node)
 {
@@ -174,7 +184,6 @@ int
 tree_add_xattr(struct tree *t, struct tree_node *node, const char *name,
     const void *value, size_t len)
 {
-	struct tree_xattr *x;
 	int space = 0;
 	const char *own;
 
@@ -188,13 +197,21 @@ tree_add_xattr(struct tree *t, struct tree_node *node, const char *name,
 		t->lost_xattrs++;
 		return 0;
 	}
-	remove_xattr(node, space, own);
-	x = calloc(1, sizeof(*x) + len);
+	return tree_set_xattr(node, space, own, value, len);
+}
+
+int
+tree_set_xattr(struct tree_node *node, int space, const char *name,
+    const void *value, size_t len)
+{
+	struct tree_xattr *x = calloc(1, sizeof(*x) + len);
+
 	if (x == NULL)
 		return -ENOMEM;
+	remove_xattr(node, space, name);
 	x->space = space;
 	x->len = len;
-	x->name = strdup(own);
+	x->name = strdup(name);
 	if (x->name == NULL) {
 		free(x);
 		return -ENOMEM;

@@ -35,12 +35,13 @@ enum content_kind {
 	CONTENT_HOST, /* a file below base */
 	CONTENT_SPOOL,
 	CONTENT_TEXT, /* text, of the file's size */
+	CONTENT_VIEW, /* on the device of a view */
 };
 
 /* A stretch of data; what lies between two of them reads as zeroes. */
 struct tree_run {
 	uint64_t off, len; /* in the file */
-	uint64_t at;       /* in the spool; off itself for the other kinds */
+	uint64_t at;       /* in the spool, on the device; else off itself */
 };
 
 struct content {
@@ -48,6 +49,7 @@ struct content {
 	struct tree_run *runs; /* in order */
 	size_t nruns, room;
 	char *text;
+	struct blkdev *device; /* the view's */
 	/* A file of the host, and what it must still be when it is read. */
 	const struct tree_base *base;
 	char *path; /* below base */
@@ -94,6 +96,7 @@ struct tree {
 	const char *beside;  /* the scratch file's neighbour; borrowed */
 	/* What was left out because UFS or we have no place for it. */
 	uint64_t lost_xattrs, lost_acls, lost_flags;
+	uint64_t lost_whiteouts, lost_snapshots, lost_journals;
 	/* Files of the host that no source may bring in. */
 	struct tree_skip {
 		dev_t dev;
@@ -126,6 +129,12 @@ void tree_node_date(struct tree_node *node, struct timespec when);
 MUST_CHECK int tree_add_run(
     struct tree_node *node, uint64_t off, uint64_t len, uint64_t at);
 
+/*
+ * The data that begins with run *i and goes on, in the file, without a hole;
+ * its length is returned, and *i becomes the next run behind it.
+ */
+uint64_t tree_stretch(const struct content *c, size_t *i);
+
 /* Drop the node's contents; its size is 0 then. */
 void tree_drop_content(struct tree_node *node);
 
@@ -136,6 +145,10 @@ void tree_drop_content(struct tree_node *node);
  * attribute of that name is replaced.  -ENOMEM.
  */
 MUST_CHECK int tree_add_xattr(struct tree *t, struct tree_node *node,
+    const char *name, const void *value, size_t len);
+
+/* As tree_add_xattr, with FreeBSD's name in space, enum ufs_ea_space. */
+MUST_CHECK int tree_set_xattr(struct tree_node *node, int space,
     const char *name, const void *value, size_t len);
 
 /* The entry called name of directory dir, or NULL. */
@@ -203,7 +216,16 @@ MUST_CHECK int tree_is_mtree(const char *path);
  */
 MUST_CHECK int tree_add_mtree(struct tree *t, const char *path);
 
-/* Whichever of these path is. */
+struct view;
+
+/*
+ * The directory at path of a view, which must stay open as long as t is used:
+ * contents are read from its device when they are needed.  Its file system's
+ * snapshots, journal and whiteouts are counted and left out.  Errors said.
+ */
+MUST_CHECK int tree_add_view(struct tree *t, struct view *v, const char *path);
+
+/* Whichever of the others path is. */
 MUST_CHECK int tree_add_source(struct tree *t, const char *path);
 
 /*

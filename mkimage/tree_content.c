@@ -8,6 +8,7 @@
 #include <libgen.h>
 #include <string.h>
 
+#include "../imgfmt/blkdev.h"
 #include "../imgfmt/compat.h"
 #include "../imgfmt/log.h"
 #include "tree.h"
@@ -357,6 +358,8 @@ fetch(struct tree_reader *r, const struct tree_node *node, uint64_t at,
 		memcpy(to, c->text + at, len);
 		return 0;
 	}
+	if (c->kind == CONTENT_VIEW)
+		return blkdev_read(c->device, at, to, len);
 	fd = c->kind == CONTENT_SPOOL ? r->tree->spool : file_of(r, node);
 	if (fd < 0)
 		return fd;

@@ -253,12 +253,16 @@ static int
 add_ufs(void *arg, const struct ufs_dirent *d)
 {
 	enum { WHITEOUT = 14 };
+	struct view_list *list = arg;
 	struct view_entry *e;
 
-	if (d->type == WHITEOUT || d->ino == UFS_WHITEOUT_INO ||
-	    is_dot(d->name))
+	if (d->type == WHITEOUT || d->ino == UFS_WHITEOUT_INO) {
+		list->whiteouts++;
 		return 0;
-	e = list_add(arg, d->name);
+	}
+	if (is_dot(d->name))
+		return 0;
+	e = list_add(list, d->name);
 	if (e == NULL)
 		return -ENOMEM;
 	e->ino = d->ino;
@@ -367,6 +371,39 @@ view_seek(struct view *v, const struct view_node *node, uint64_t off, bool data)
 	if (off >= node->size)
 		return -ENXIO;
 	return data ? (int64_t)off : (int64_t)node->size;
+}
+
+struct blkdev *
+view_device(const struct view *v)
+{
+	if (v->iso != NULL)
+		return v->image->layer[v->image->nlayers - 1].dev;
+	return v->session->cache != NULL ? v->session->cache
+					 : v->session->image->dev;
+}
+
+static int
+map_iso(struct view *v, const struct view_node *node, uint64_t off,
+    struct ufs_run *out)
+{
+	scoped(blkdev_closep) struct blkdev *file = NULL;
+	int rc = iso_file_open(v->iso, &node->iso, &file);
+
+	if (rc < 0)
+		return rc;
+	if (off >= file->size)
+		return -ENXIO;
+	*out = (struct ufs_run){file->size - off, node->iso.off + off};
+	return 0;
+}
+
+int
+view_map(struct view *v, const struct view_node *node, uint64_t off,
+    struct ufs_run *out)
+{
+	if (v->iso != NULL)
+		return map_iso(v, node, off, out);
+	return ufs_map(v->fs, node->id, off, out);
 }
 
 int64_t

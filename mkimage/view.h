@@ -28,7 +28,8 @@ struct view_entry {
 struct view_list {
 	size_t n, room;
 	struct view_entry *entry;
-	int rc; /* private */
+	size_t whiteouts; /* not among them */
+	int rc;           /* private */
 	bool is_iso;
 };
 
@@ -82,6 +83,16 @@ MUST_CHECK int64_t view_read(struct view *v, const struct view_node *node,
 /* As ufs_seek: the first data or hole at or after off. */
 MUST_CHECK int64_t view_seek(
     struct view *v, const struct view_node *node, uint64_t off, bool data);
+
+/* The device that view_map's places are on; v's. */
+struct blkdev *view_device(const struct view *v);
+
+/*
+ * As ufs_map: where the stretch of a regular file that begins at byte off
+ * lies.  -ENOTSUP: a file of an ISO that is not in one piece.
+ */
+MUST_CHECK int view_map(struct view *v, const struct view_node *node,
+    uint64_t off, struct ufs_run *out);
 
 /* Target of a symbolic link, with a NUL; its length. */
 MUST_CHECK int64_t view_readlink(

@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 WARN = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wundef \
 	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wcast-qual -Wformat=2 -Wimplicit-fallthrough
-PKGS = fuse3 libarchive liblz4 liblzma libzstd libdeflate zlib json-c
+PKGS = fuse3 libarchive liblz4 liblzma libzstd libdeflate libelf zlib json-c
 PKG_CFLAGS != pkg-config --cflags $(PKGS) 2>/dev/null || true
 PKG_LIBS != pkg-config --libs $(PKGS) 2>/dev/null || true
 ALL_CFLAGS = $(WARN) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread \
@@ -165,6 +165,7 @@ MKIMAGE = \
 	mkimage/info_boot.c \
 	mkimage/info_image.c \
 	mkimage/info_ufs.c \
+	mkimage/kmod.c \
 	mkimage/outfile.c \
 	mkimage/path.c \
 	mkimage/plan.c \
@@ -212,6 +213,7 @@ UNIT = \
 	tests/unit/test_iso_check \
 	tests/unit/test_iso_patch \
 	tests/unit/test_iso_plan \
+	tests/unit/test_kmod \
 	tests/unit/test_outfile \
 	tests/unit/test_overlay \
 	tests/unit/test_overlay_crash \

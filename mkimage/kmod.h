@@ -11,11 +11,8 @@
 
 #include "../imgfmt/err.h"
 
-enum {
-	KMOD_NAME_MAX = 255, /* bytes of a module's name: one of length in
-				linker.hints */
-	KMOD_RECORDS = 65536,
-};
+/* Bytes of a module's name: one byte holds the length in linker.hints. */
+enum { KMOD_NAME_MAX = 255 };
 
 /* As MDT_* of sys/module.h. */
 enum kmod_kind { KMOD_DEPEND = 1, KMOD_MODULE = 2, KMOD_VERSION = 3 };
@@ -37,9 +34,9 @@ struct kmod {
  * has modules for, relocatable or linked.  What is no ELF file or has no such
  * set has no records.  -ECORRUPT: the set is there but leads nowhere, nothing
  * said; -EOPNOTSUPP: a machine whose relocations we do not know.  *out wants
- * kmod_release in any case.
+ * kmod_release in any case.  image is not changed.
  */
-MUST_CHECK int kmod_read(const void *image, size_t len, struct kmod *out);
+MUST_CHECK int kmod_read(void *image, size_t len, struct kmod *out);
 void kmod_release(struct kmod *kmod);
 
 #endif

@@ -161,6 +161,7 @@ MKIMAGE = \
 	mkimage/create_image.c \
 	mkimage/create_layout.c \
 	mkimage/create_size.c \
+	mkimage/fs_args.c \
 	mkimage/idmap.c \
 	mkimage/info_boot.c \
 	mkimage/info_image.c \

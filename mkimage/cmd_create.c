@@ -3,47 +3,26 @@
 
 #include "commands.h"
 #include "create.h"
-#include "uzip_args.h"
+#include "fs_args.h"
 
 enum {
-	OPT_FORMAT = CMD_LONG,
-	OPT_EXCLUDE,
+	OPT_EXCLUDE = CMD_LONG,
 	OPT_SET_FILE,
 	OPT_SET_CONF,
-	OPT_UFS,
-	OPT_BLOCK,
-	OPT_FRAG,
-	OPT_DENSITY,
-	OPT_MINFREE,
-	OPT_LABEL,
-	OPT_FREE,
-	OPT_SIZE,
-	OPT_NO_HASHES,
 };
 
 enum {
 	DEFAULT_CLUSTER = 16384,
 	DEFAULT_BLOCK = 32768,
 	DEFAULT_MINFREE = 8, /* newfs's */
-	FRAGS = 8,           /* of a block, at most */
-	GZ_LEVEL_MAX = 9,
 };
 
 static const struct option longs[] = {
     {"output", required_argument, NULL, 'o'},
-    {"format", required_argument, NULL, OPT_FORMAT},
     {"exclude", required_argument, NULL, OPT_EXCLUDE},
     {"set-file", required_argument, NULL, OPT_SET_FILE},
     {"set-conf", required_argument, NULL, OPT_SET_CONF},
-    {"ufs", required_argument, NULL, OPT_UFS},
-    {"block", required_argument, NULL, OPT_BLOCK},
-    {"frag", required_argument, NULL, OPT_FRAG},
-    {"density", required_argument, NULL, OPT_DENSITY},
-    {"minfree", required_argument, NULL, OPT_MINFREE},
-    {"label", required_argument, NULL, OPT_LABEL},
-    {"free", required_argument, NULL, OPT_FREE},
-    {"size", required_argument, NULL, OPT_SIZE},
-    {"no-check-hashes", no_argument, NULL, OPT_NO_HASHES},
+    FS_ARGS_LONGS,
     {"algorithm", required_argument, NULL, 'A'},
     {"level", required_argument, NULL, 'C'},
     {"lzma", no_argument, NULL, 'L'},
@@ -94,128 +73,7 @@ struct lists {
 	size_t nexcludes, nset_files, nset_confs;
 };
 
-static int
-set_format(struct create_options *opt, const char *name)
-{
-	if (strcmp(name, "ufs") == 0)
-		opt->fs.format = CREATE_UFS;
-	else if (strcmp(name, "uzip") == 0)
-		opt->fs.format = CREATE_UZIP;
-	else if (strcmp(name, "gz") == 0)
-		opt->fs.format = CREATE_GZ;
-	else
-		return cmd_misused(
-		    &cmd_create, "no format '%s' (ufs, uzip or gz)", name);
-	return CMD_DONE;
-}
-
-/* A power of two from least to most. */
-static int
-set_power(uint32_t *to, const char *what, uint64_t least, uint64_t most)
-{
-	uint64_t size = 0;
-
-	if (cmd_parse_size(optarg, &size) < 0 || size < least || size > most ||
-	    (size & (size - 1)) != 0)
-		return cmd_misused(&cmd_create,
-		    "'%s' is no %s size: a power of 2 from %llu to %llu",
-		    optarg, what, (unsigned long long)least,
-		    (unsigned long long)most);
-	*to = (uint32_t)size;
-	return CMD_DONE;
-}
-
-static int
-set_small(uint32_t *to, const char *what, long least, long most)
-{
-	long n = 0;
-
-	if (cmd_parse_number(optarg, least, most, &n) < 0)
-		return cmd_misused(&cmd_create, "'%s' is no %s: %ld to %ld",
-		    optarg, what, least, most);
-	*to = (uint32_t)n;
-	return CMD_DONE;
-}
-
-static int
-set_density(struct create_options *opt)
-{
-	uint64_t size = 0;
-
-	if (cmd_parse_size(optarg, &size) < 0 || size < 512 || size > 1 << 30)
-		return cmd_misused(&cmd_create,
-		    "'%s' is no density: 512 bytes to 1G per inode", optarg);
-	opt->fs.mkfs.bytes_per_inode = (uint32_t)size;
-	return CMD_DONE;
-}
-
-static int
-set_size(uint64_t *to, const char *what)
-{
-	if (cmd_parse_size(optarg, to) < 0 || *to > (uint64_t)1 << 50)
-		return cmd_misused(
-		    &cmd_create, "'%s' is no size for %s", optarg, what);
-	return CMD_DONE;
-}
-
-static int
-set_free(struct create_options *opt)
-{
-	char digits[8];
-	size_t len = strlen(optarg);
-	long n = 0;
-
-	if (len == 0 || optarg[len - 1] != '%')
-		return set_size(&opt->fs.free_bytes, "--free");
-	len--;
-	if (len < sizeof(digits)) {
-		memcpy(digits, optarg, len);
-		digits[len] = '\0';
-	}
-	if (len >= sizeof(digits) || cmd_parse_number(digits, 0, 10000, &n) < 0)
-		return cmd_misused(
-		    &cmd_create, "'%s' is no share: 0%% to 10000%%", optarg);
-	opt->fs.free_percent = (unsigned)n;
-	return CMD_DONE;
-}
-
-/* Options of the file system: CMD_DONE, CMD_USAGE, or -1: another one. */
-static int
-take_ufs_option(struct create_options *opt, int c)
-{
-	uint32_t version = 0;
-	int bad;
-
-	switch (c) {
-	case OPT_UFS:
-		bad = set_small(&version, "version of UFS", 1, 2);
-		opt->fs.mkfs.version = (int)version;
-		return bad;
-	case OPT_BLOCK:
-		return set_power(
-		    &opt->fs.mkfs.block_size, "block", 4096, 65536);
-	case OPT_FRAG:
-		return set_power(
-		    &opt->fs.mkfs.frag_size, "fragment", 512, 65536);
-	case OPT_DENSITY:
-		return set_density(opt);
-	case OPT_MINFREE:
-		return set_small(&opt->fs.mkfs.minfree, "percentage", 0, 99);
-	case OPT_LABEL:
-		opt->fs.mkfs.label = optarg;
-		return CMD_DONE;
-	case OPT_FREE:
-		return set_free(opt);
-	case OPT_SIZE:
-		return set_size(&opt->fs.size, "--size");
-	case OPT_NO_HASHES:
-		opt->fs.mkfs.check_hashes = false;
-		return CMD_DONE;
-	default:
-		return -1;
-	}
-}
-
+/* Options that are ours alone: CMD_DONE, or -1: another one. */
 static int
 take_option(struct create_options *opt, struct lists *lists, int c)
 {
@@ -223,8 +81,6 @@ take_option(struct create_options *opt, struct lists *lists, int c)
 	case 'o':
 		opt->out = optarg;
 		return CMD_DONE;
-	case OPT_FORMAT:
-		return set_format(opt, optarg);
 	case OPT_EXCLUDE:
 		lists->excludes[lists->nexcludes++] = optarg;
 		return CMD_DONE;
@@ -235,58 +91,37 @@ take_option(struct create_options *opt, struct lists *lists, int c)
 		lists->set_confs[lists->nset_confs++] = optarg;
 		return CMD_DONE;
 	default:
-		return take_ufs_option(opt, c);
+		return -1;
 	}
-}
-
-static int
-check_ufs(struct create_options *opt)
-{
-	uint32_t block = opt->fs.mkfs.block_size;
-
-	if (opt->fs.size != 0 &&
-	    (opt->fs.free_bytes != 0 || opt->fs.free_percent != 0))
-		return cmd_misused(
-		    &cmd_create, "--size and --free exclude each other");
-	if (opt->fs.mkfs.frag_size == 0)
-		opt->fs.mkfs.frag_size = block / FRAGS;
-	if (opt->fs.mkfs.frag_size > block ||
-	    opt->fs.mkfs.frag_size < block / FRAGS)
-		return cmd_misused(&cmd_create,
-		    "fragments must be 1, 1/2, 1/4 or 1/8 of a block");
-	return CMD_DONE;
 }
 
 /* What only all options together tell. */
 static int
-check(struct create_options *opt, const struct uzip_args *args)
+check(struct create_options *opt, struct fs_args *fs,
+    const struct uzip_args *uzip)
 {
-	enum create_format format = opt->fs.format;
-	bool uzip_only = args->codec_set || args->cluster_set ||
-	    args->params.dedup || args->params.keep_zeroes;
+	enum create_format format = fs->fs.format;
+	int bad;
 
 	if (opt->out == NULL)
 		return cmd_misused(&cmd_create, "-o OUT is missing");
 	if (format == CREATE_BY_NAME)
 		format = create_format_of(opt->out);
-	if (format != CREATE_UZIP && uzip_only)
-		return cmd_misused(
-		    &cmd_create, "-A, -L, -s, -d and -Z are for uzips");
-	if (format == CREATE_UFS && args->level_set)
-		return cmd_misused(&cmd_create, "-C is for uzips and gz files");
-	if (format == CREATE_GZ && args->params.level > GZ_LEVEL_MAX)
-		return cmd_misused(
-		    &cmd_create, "gz has levels 1 to %d", GZ_LEVEL_MAX);
-	opt->fs.gz_level = args->params.level;
-	opt->fs.uzip = args->params;
-	opt->fs.jobs = (unsigned)args->threads;
-	return check_ufs(opt);
+	bad = fs_args_check(fs, uzip, &cmd_create, format);
+	opt->fs = fs->fs;
+	return bad;
 }
 
 static int
 parse(struct create_options *opt, struct lists *lists, int argc, char **argv)
 {
-	struct uzip_args args = {.params.cluster = DEFAULT_CLUSTER};
+	struct uzip_args uzip = {.params.cluster = DEFAULT_CLUSTER};
+	struct fs_args fs = {
+	    .fs.mkfs = {.version = 2,
+		.block_size = DEFAULT_BLOCK,
+		.minfree = DEFAULT_MINFREE,
+		.check_hashes = true},
+	};
 	int c;
 
 	while ((c = cmd_option(
@@ -294,7 +129,9 @@ parse(struct create_options *opt, struct lists *lists, int argc, char **argv)
 		int bad = take_option(opt, lists, c);
 
 		if (bad < 0)
-			bad = uzip_args_set(&args, &cmd_create, c, optarg);
+			bad = fs_args_set(&fs, &cmd_create, c, optarg);
+		if (bad < 0)
+			bad = uzip_args_set(&uzip, &cmd_create, c, optarg);
 		if (bad != CMD_DONE)
 			return bad;
 	}
@@ -308,18 +145,13 @@ parse(struct create_options *opt, struct lists *lists, int argc, char **argv)
 	opt->nset_files = lists->nset_files;
 	opt->set_confs = lists->set_confs;
 	opt->nset_confs = lists->nset_confs;
-	return check(opt, &args);
+	return check(opt, &fs, &uzip);
 }
 
 static int
 run(int argc, char **argv)
 {
-	struct create_options opt = {
-	    .fs.mkfs = {.version = 2,
-		.block_size = DEFAULT_BLOCK,
-		.minfree = DEFAULT_MINFREE,
-		.check_hashes = true},
-	};
+	struct create_options opt = {0};
 	scoped(freep) const char **room =
 	    calloc(3 * (size_t)argc + 3, sizeof(*room));
 	struct lists lists = {.excludes = room};

@@ -43,6 +43,13 @@ enum {
 	UFS_FLAG_SNAPSHOT = 0x200000,
 };
 
+/*
+ * fs_flags (formats.md 2.11) that tell how files are to be treated, not what
+ * state the file system is in: soft updates, ACLs of POSIX.1e and NFSv4,
+ * labels, TRIM.
+ */
+enum { UFS_TREATMENT_FLAGS = 0x002 | 0x010 | 0x020 | 0x100 | 0x400 };
+
 struct ufs;
 
 struct ufs_attr {
@@ -332,6 +339,7 @@ struct ufs_mkfs {
 	uint32_t minfree;               /* percent; 8 is newfs's */
 	const char *label;              /* or NULL */
 	bool check_hashes;              /* UFS2: as newfs of 13 */
+	uint32_t flags;                 /* of UFS_TREATMENT_FLAGS */
 	int64_t time; /* for every date in it, and ids derived */
 	uint32_t ncg; /* 0: as few as geometry allows, 1 at best */
 };

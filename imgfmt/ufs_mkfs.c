@@ -262,8 +262,8 @@ put_advice(const struct ufs_super *sb, const struct ufs_mkfs *how,
 {
 	uint64_t metaspace = (uint64_t)sb->fpg * sb->minfree / 200;
 	size_t len = how->label ? strnlen(how->label, 32) : 0;
+	uint32_t flags = how->flags & UFS_TREATMENT_FLAGS, id;
 	bool big = sb->big;
-	uint32_t id;
 
 	d->minfree = raw32_set(sb->minfree, big);
 	d->optim = raw32_set(sb->minfree < 8, big);
@@ -280,10 +280,11 @@ put_advice(const struct ufs_super *sb, const struct ufs_mkfs *how,
 	d->old_flags = UFS_OLD_FLAGS_MOVED;
 	d->clean = 1;
 	if (how->check_hashes && sb->version == 2) {
-		d->flags = raw32_set(UFS_FS_METACKHASH, big);
+		flags |= UFS_FS_METACKHASH;
 		d->metackhash = raw32_set(
 		    UFS_CK_SUPERBLOCK | UFS_CK_CYLGRP | UFS_CK_INODE, big);
 	}
+	d->flags = raw32_set(flags, big);
 	id = crc32c(0xffffffff, d, sizeof(*d));
 	d->id[0] = raw32_set((uint32_t)how->time, big);
 	d->id[1] = raw32_set(id != 0 ? id : 1, big);

@@ -179,6 +179,25 @@ check_hashes_are_there_when_asked_for(void)
 }
 
 static void
+only_flags_of_treatment_are_taken(void)
+{
+	for (int version = 1; version <= 2; version++) {
+		struct ufs_mkfs how = {.version = version,
+		    .check_hashes = true,
+		    .flags = UFS_FS_ACLS | UFS_FS_DOSOFTDEP | UFS_FS_UNCLEAN |
+			UFS_FS_SUJ};
+		struct ufs_super sb;
+		scoped(blkdev_closep) struct blkdev *dev = made(4 * MIB, &how);
+
+		read_super(dev, &sb);
+		CHECK_EQ(sb.flags & ~UFS_FS_METACKHASH,
+		    UFS_FS_ACLS | UFS_FS_DOSOFTDEP);
+		CHECK_EQ(sb.metackhash, version == 2 ? 7 : 0);
+		CHECK_EQ(verdict(dev), 0);
+	}
+}
+
+static void
 the_same_input_gives_the_same_bytes(void)
 {
 	struct ufs_mkfs how = {.version = 2, .check_hashes = true, .time = 7};
@@ -354,6 +373,7 @@ TESTS({"every geometry is judged clean", every_geometry_is_judged_clean},
 	a_last_group_without_room_is_left_out},
     {"check hashes are there when asked for",
 	check_hashes_are_there_when_asked_for},
+    {"only flags of treatment are taken", only_flags_of_treatment_are_taken},
     {"the same input gives the same bytes",
 	the_same_input_gives_the_same_bytes},
     {"impossible wishes are refused and said",

@@ -179,6 +179,7 @@ MKIMAGE = \
 	mkimage/tree_archive.c \
 	mkimage/tree_content.c \
 	mkimage/tree_dir.c \
+	mkimage/tree_gzip.c \
 	mkimage/tree_ids.c \
 	mkimage/tree_mtree.c \
 	mkimage/tree_out.c \
@@ -226,6 +227,7 @@ UNIT = \
 	tests/unit/test_session \
 	tests/unit/test_sparse \
 	tests/unit/test_tree \
+	tests/unit/test_tree_gzip \
 	tests/unit/test_tree_source \
 	tests/unit/test_tree_view \
 	tests/unit/test_ufs_changes \

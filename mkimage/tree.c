@@ -334,6 +334,21 @@ tree_enter(struct tree_node *dir, const char *name, struct tree_node **node)
 	return 0;
 }
 
+void
+tree_remove(struct tree_node *dir, const char *name)
+{
+	bool found;
+	size_t i = place_of(dir, name, &found);
+
+	if (!found)
+		return;
+	free(dir->entries[i].name);
+	unref(dir->entries[i].node);
+	dir->n--;
+	memmove(&dir->entries[i], &dir->entries[i + 1],
+	    (dir->n - i) * sizeof(*dir->entries));
+}
+
 /* -- paths ----------------------------------------------------------------- */
 
 int

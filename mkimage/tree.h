@@ -166,6 +166,9 @@ struct tree_node *tree_find(const struct tree *t, const char *path);
 MUST_CHECK int tree_enter(
     struct tree_node *dir, const char *name, struct tree_node **node);
 
+/* Take the name, if it is there, out of dir, with what is below it. */
+void tree_remove(struct tree_node *dir, const char *name);
+
 /*
  * As tree_enter for a path; missing directories on the way are made, 0755 of
  * 0:0.  "" replaces the root's attributes, for directories only.

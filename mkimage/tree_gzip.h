@@ -1,8 +1,13 @@
-/* Files of a tree that the loader inflates as it loads them. */
+/* Files of a tree as devices, and files that the loader inflates. */
 #ifndef TREE_GZIP_H
 #define TREE_GZIP_H
 
+#include "../imgfmt/blkdev.h"
 #include "tree.h"
+
+/* The contents of a regular file as a read-only device, which borrows both. */
+MUST_CHECK int tree_dev_open(struct tree_reader *reader,
+    const struct tree_node *node, struct blkdev **out);
 
 /*
  * Put the regular file at path, compressed at level 1..9, as path.gz in its

@@ -59,7 +59,7 @@ static const char kmod_prelude[] =
 static inline bool
 kmod_compile(const char *command, const char *text, const char *to)
 {
-	char source[256], line[1024];
+	char source[300], line[1200];
 	FILE *f;
 	bool ok;
 

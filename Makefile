@@ -33,6 +33,7 @@ IMGFMT = \
 	imgfmt/compat.c \
 	imgfmt/compat_xattr.c \
 	imgfmt/crc32c.c \
+	imgfmt/fat.c \
 	imgfmt/fflags.c \
 	imgfmt/gpt.c \
 	imgfmt/gz.c \
@@ -206,6 +207,7 @@ UNIT = \
 	tests/unit/test_cache \
 	tests/unit/test_cmd \
 	tests/unit/test_create \
+	tests/unit/test_fat \
 	tests/unit/test_fuse \
 	tests/unit/test_gz \
 	tests/unit/test_idmap \

@@ -23,7 +23,8 @@ struct iso_author {
 	/* The file that shall lie last on the medium, for its length will
 	 * change; or NULL. */
 	const char *last;
-	const char *const *order; /* files that shall lie first, in this order */
+	const char *const
+	    *order; /* files that shall lie first, in this order */
 	size_t norder;
 	time_t now; /* of the volume */
 };

@@ -115,6 +115,7 @@ FUSEFS = \
 	fusefs/fuse_perm.c \
 	fusefs/fuse_signals.c \
 	fusefs/fuse_umount.c \
+	fusefs/fuse_view_block.c \
 	fusefs/image.c \
 	fusefs/image_find.c \
 	fusefs/image_gz.c \
@@ -133,6 +134,7 @@ FUSEFS = \
 	fusefs/session.c \
 	fusefs/session_base.c \
 	fusefs/session_end.c \
+	fusefs/session_fs.c \
 	fusefs/session_id.c \
 	fusefs/session_lock.c \
 	fusefs/session_place.c \
@@ -152,6 +154,7 @@ MKIMAGE = \
 	mkimage/cmd_status.c \
 	mkimage/cmd_uzip.c \
 	mkimage/commit.c \
+	mkimage/commit_content.c \
 	mkimage/commit_raw.c \
 	mkimage/commit_uzip.c \
 	mkimage/commit_verify.c \
@@ -227,6 +230,7 @@ UNIT = \
 	tests/unit/test_part \
 	tests/unit/test_plan \
 	tests/unit/test_session \
+	tests/unit/test_session_device \
 	tests/unit/test_sparse \
 	tests/unit/test_tree \
 	tests/unit/test_tree_gzip \

@@ -79,7 +79,7 @@ flush_locked(struct flusher *flusher)
 	flusher->begun++;
 	if (epoch != flusher->clean_at || was != 0) {
 		pthread_mutex_unlock(&flusher->lock);
-		rc = ufs_flush(flusher->server->fs);
+		rc = session_flush(flusher->server->session);
 		pthread_mutex_lock(&flusher->lock);
 	}
 	if (rc == 0)

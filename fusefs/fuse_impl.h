@@ -9,7 +9,8 @@
  *	fuse_nodes.c    inodes the kernel knows of
  *	fuse_dirs.c     what an open directory lists
  *	fuse_perm.c     what file flags forbid; whom new files belong to
- *	fuse_ops*.c     the request handlers
+ *	fuse_ops*.c     the request handlers of the tree
+ *	fuse_view_*.c   those of the other views
  *	fuse_umount.c   the other side: relive umount
  *
  * Who may do what is the kernel's business (default_permissions), which knows
@@ -25,6 +26,7 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "mount.h"
 #include "session.h"
@@ -35,13 +37,14 @@ struct flusher;
 /* The mount; userdata of every request. */
 struct server {
 	struct session *session;
-	struct ufs *fs;
+	struct ufs *fs; /* NULL: a view without one */
 	struct fuse_session *fuse;
 	struct nodes *nodes;
 	struct flusher *flusher; /* NULL: read-only */
 	const char *dir;         /* mount point, as the kernel sees it */
 	bool read_only, fakeroot, grpid;
 	uint32_t block_size;
+	atomic_int_fast64_t changed; /* when, where the view keeps no times */
 	int ready_fd; /* told once the kernel has accepted the mount; or -1 */
 };
 
@@ -163,6 +166,10 @@ void reply_entry(fuse_req_t req, int rc, const struct ufs_attr *attr);
 void reply_changed(fuse_req_t req, int rc);
 
 extern const struct fuse_lowlevel_ops fuse_handlers;
+extern const struct fuse_lowlevel_ops fuse_block_handlers;
+
+/* What the kernel is told of us: the same for all views. */
+void ops_init(void *userdata, struct fuse_conn_info *conn);
 
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

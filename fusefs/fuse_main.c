@@ -57,6 +57,15 @@ from_libfuse(enum fuse_log_level level, const char *format, va_list args)
 
 /* -- the mount point ------------------------------------------------------- */
 
+/* Whether dir shows a mount whose daemon is gone; stat may not tell. */
+static bool
+is_dead(const char *dir)
+{
+	scoped(fdclosep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 /*
  * Where to mount, absolute.  A mount there whose daemon was killed is taken
  * away first; one that lives is an error.
@@ -70,7 +79,7 @@ prepare_dir(const char *dir, char target[PATH_MAX])
 
 	if (source == NULL)
 		return -ENOMEM;
-	if (stat(dir, &st) < 0 && errno == ENOTCONN) {
+	if (is_dead(dir)) {
 		rc = session_mount_source(dir, target, source, SOURCE_MAX);
 		if (rc == 0)
 			rc = mount_unmount(dir);
@@ -144,6 +153,8 @@ open_session(const struct mount_options *options, const struct mount_plan *plan,
 {
 	const struct session_options how = {
 	    .mode = plan->read_only ? SESSION_SNAPSHOT : SESSION_WRITE,
+	    .content =
+		options->view == MOUNT_BLOCK ? SESSION_DEVICE : SESSION_UFS,
 	    .dir = options->session_dir,
 	    .size_limit =
 		plan->size_limit != 0 ? plan->size_limit : options->size_limit,
@@ -162,6 +173,7 @@ hint_fakeroot(const struct server *server)
 	struct ufs_attr root;
 
 	if (geteuid() == 0 || server->fakeroot || server->read_only ||
+	    server->fs == NULL ||
 	    ufs_getattr(server->fs, UFS_ROOT, &root) < 0 ||
 	    root.uid == geteuid())
 		return;
@@ -174,17 +186,21 @@ static int
 start_server(struct server *server, const struct mount_plan *plan)
 {
 	struct ufs_info info;
-	int rc;
+	int rc = 0;
 
 	server->fs = server->session->fs;
 	server->read_only = plan->read_only;
 	server->fakeroot = plan->fakeroot;
 	server->grpid = plan->grpid;
-	ufs_info(server->fs, &info);
-	server->block_size = info.block_size;
+	atomic_init(&server->changed, (int_fast64_t)ufs_now().tv_sec);
+	if (server->fs != NULL) {
+		ufs_info(server->fs, &info);
+		server->block_size = info.block_size;
+	}
 	if (server->read_only)
 		return 0;
-	rc = nodes_open(server->fs, &server->nodes);
+	if (server->fs != NULL)
+		rc = nodes_open(server->fs, &server->nodes);
 	return rc < 0 ? rc : flusher_open(server, &server->flusher);
 }
 
@@ -253,7 +269,7 @@ finish(struct server *server)
 	int rc = 0;
 
 	for (int s = 0; s < LAST_FLUSH_S; s++) {
-		rc = ufs_flush(server->fs);
+		rc = session_flush(server->session);
 		if (rc != -ENOSPC)
 			break;
 		if (s == 0)
@@ -301,8 +317,10 @@ serve(struct server *server, const struct mount_options *options,
 {
 	int rc, last = 0;
 
-	server->fuse = fuse_session_new(
-	    args, &fuse_handlers, sizeof(fuse_handlers), server);
+	server->fuse = fuse_session_new(args,
+	    options->view == MOUNT_BLOCK ? &fuse_block_handlers
+					 : &fuse_handlers,
+	    sizeof(fuse_handlers), server);
 	if (server->fuse == NULL)
 		return -ENOTSUP; /* said by libfuse */
 	if (fuse_session_mount(server->fuse, server->dir) != 0) {

@@ -264,7 +264,7 @@ ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* -- the table ------------------------------------------------------------- */
 
-static void
+void
 ops_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct server *server = userdata;

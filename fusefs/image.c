@@ -187,28 +187,53 @@ image_walk_place(struct image_walk *walk)
 	return walk->place;
 }
 
-/* Whether the walk ends at a layer of that kind. */
+/*
+ * Whether a layer of that kind is not looked into but is what the address is
+ * about.  With IMAGE_ANY that is all that needs no unpacking first, and an ISO
+ * only where it was packed: one on its own holds the image.
+ */
+static bool
+is_content(const struct image_walk *walk, enum image_kind kind)
+{
+	if (kind == IMAGE_UFS || (walk->flags & IMAGE_ANY) == 0)
+		return kind == IMAGE_UFS;
+	if (kind == IMAGE_ISO)
+		return walk->rest[0] == '\0' && walk->off == UINT64_MAX;
+	return kind != IMAGE_PARTITIONED && !image_kind_is_packed(kind);
+}
+
+/* Whether the walk ends at a layer of that kind, which is no content. */
 static bool
 walk_ends(const struct image_walk *walk, enum image_kind kind)
 {
-	if (kind == IMAGE_UFS)
-		return true;
 	if (kind == IMAGE_GZ && (walk->flags & IMAGE_NO_INFLATE) != 0)
 		return true;
 	return (walk->flags & IMAGE_TOP_ONLY) != 0 && walk->rest[0] == '\0';
 }
 
+/* Record what the walk has come to: its kind. */
+static int
+walk_look(struct image_walk *walk)
+{
+	int kind = image_identify(walk->dev);
+	int rc = kind < 0 ? kind : walk_push(walk, (enum image_kind)kind);
+
+	return rc < 0 ? rc : kind;
+}
+
 static int
 walk_on(struct image_walk *walk)
 {
+	bool content = false;
 	int rc, kind;
 
 	do {
-		kind = image_identify(walk->dev);
-		rc = kind < 0 ? kind : walk_push(walk, (enum image_kind)kind);
-		if (rc == 0 && kind == IMAGE_ISO)
-			rc = image_open_iso(walk);
-		if (rc == 0 && walk_ends(walk, (enum image_kind)kind))
+		kind = walk_look(walk);
+		if (kind < 0)
+			return kind;
+		content = is_content(walk, (enum image_kind)kind);
+		rc = kind == IMAGE_ISO && !content ? image_open_iso(walk) : 0;
+		if (rc < 0 || content || walk_ends(walk, (enum image_kind)kind))
 			break;
 		if (rc == 0)
 			rc = walk_step(walk, (enum image_kind)kind);
@@ -221,7 +246,7 @@ walk_on(struct image_walk *walk)
 		    image_kind_name((enum image_kind)kind), walk->rest);
 		return -EINVAL;
 	}
-	if (kind == IMAGE_UFS)
+	if (content)
 		walk->image->dev = blkdev_ref(walk->dev);
 	return 0;
 }

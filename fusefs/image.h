@@ -45,6 +45,9 @@ const char *image_kind_name(enum image_kind kind);
 /* What the user can do with a kind that relive does not edit; or NULL. */
 const char *image_kind_advice(enum image_kind kind);
 
+/* Whether what is inside can only be read after unpacking. */
+bool image_kind_is_packed(enum image_kind kind);
+
 /*
  * Split an address into the host file (or folder), as realpath(3) gives it,
  * and the rest, "" for none: the longest prefix that exists, cut at a ':' or
@@ -68,13 +71,14 @@ struct image {
 	char *inner;      /* the rest of the address, "" for none; canonical:
 			     also filled in when an ISO has one image only */
 	unsigned nlayers; /* layer[0] is the host file as a whole, the last
-			     one is what holds the file system (IMAGE_UFS) */
+			     one is what holds the file system (IMAGE_UFS;
+			     with IMAGE_ANY also another kind) */
 	struct image_layer layer[IMAGE_LAYERS_MAX];
 	struct iso *iso;          /* or NULL; of the layer of kind ISO */
 	struct iso_node iso_node; /* the image's file in it */
 	struct blkdev *uzip;      /* or NULL: the uzip device, from uzip_open */
-	/* Uncompressed, read-only: holds the UFS.  NULL where the flags made
-	 * image_open stop before it. */
+	/* Uncompressed, read-only: holds the file system.  NULL where the
+	 * flags made image_open stop before it. */
 	struct blkdev *dev;
 	bool inflated; /* dev is a copy that gz_inflate made */
 };
@@ -92,6 +96,7 @@ enum {
 			       is: `info` of an ISO with several images, `ls`
 			       of its tree */
 	IMAGE_NO_INFLATE = 2, /* stop at a gz */
+	IMAGE_ANY = 4,        /* what the containers hold need not be a UFS */
 };
 
 /*

@@ -257,8 +257,7 @@ static const struct {
     [IMAGE_GZ] = {"a gzip file", NULL},
     [IMAGE_PARTITIONED] = {"a partitioned disk image", NULL},
     [IMAGE_ZFS_POOL] = {"a ZFS pool",
-	"relive edits UFS; unpack it with 'relive unuzip' if it is in a uzip, "
-	"then 'zpool import' it"},
+	"'relive mount --view block' shows it as a disk to 'zpool import'"},
     [IMAGE_ZFS_STREAM] = {"a ZFS send stream",
 	"relive edits UFS; load it into a pool with 'zfs recv', edit it "
 	"there, write it again with 'zfs send'"},
@@ -268,13 +267,15 @@ static const struct {
 	"relive edits UFS; unpack it with unsquashfs, pack it again with "
 	"mksquashfs"},
     [IMAGE_EXT] = {"an ext2/3/4 file system",
-	"relive edits UFS; mount it with the kernel or with fuse2fs"},
+	"'relive mount --view block' shows it as a disk for the kernel to "
+	"mount"},
     [IMAGE_FAT] = {"a FAT file system",
-	"relive edits UFS; mount it with the kernel or use mtools"},
+	"'relive mount --view block' shows it as a disk for the kernel to "
+	"mount, or for mtools"},
     [IMAGE_GELI] = {"encrypted by GELI",
-	"attach it with geli(8) on FreeBSD and copy what is inside"},
+	"'relive mount --view block' shows it as a disk for geli(8)"},
     [IMAGE_LUKS] = {"encrypted by LUKS",
-	"open it with cryptsetup and copy what is inside"},
+	"'relive mount --view block' shows it as a disk for cryptsetup"},
     [IMAGE_XZ] = {"an xz file", "unpack it first with 'xz -dk FILE'"},
     [IMAGE_ZSTD] = {"a zstd file", "unpack it first with 'zstd -d FILE'"},
     [IMAGE_BZIP2] = {"a bzip2 file", "unpack it first with 'bzip2 -dk FILE'"},
@@ -297,4 +298,17 @@ const char *
 image_kind_advice(enum image_kind kind)
 {
 	return kinds[kind].advice;
+}
+
+bool
+image_kind_is_packed(enum image_kind kind)
+{
+	static const enum image_kind packed[] = {IMAGE_UZIP, IMAGE_GZ,
+	    IMAGE_CLOOP, IMAGE_XZ, IMAGE_ZSTD, IMAGE_BZIP2, IMAGE_ZIP,
+	    IMAGE_QCOW, IMAGE_VMDK, IMAGE_VDI};
+
+	for (size_t i = 0; i < sizeof(packed) / sizeof(packed[0]); i++)
+		if (kind == packed[i])
+			return true;
+	return false;
 }

@@ -11,7 +11,14 @@
 
 #include "../imgfmt/err.h"
 
+/* What a mount shows. */
+enum mount_view {
+	MOUNT_TREE,  /* the live root */
+	MOUNT_BLOCK, /* one file, "disk": the device that holds it */
+};
+
 struct mount_options {
+	enum mount_view view;
 	const char *address;     /* as session_open takes it */
 	const char *dir;         /* the mount point, an existing folder */
 	const char *session_dir; /* of --session, or NULL */
@@ -23,7 +30,7 @@ struct mount_options {
 	 * [no]suid, [no]dev, [no]exec, [no]atime, grpid, size=.
 	 */
 	const char *options;
-	uint64_t size_limit; /* of --size, bytes; 0: the default */
+	uint64_t size_limit; /* of --size, as session_options has it */
 	bool read_only;      /* --ro: the last flushed state, no lock taken */
 	bool foreground;     /* -f: do not become a daemon */
 	bool debug;          /* -d: show every request; implies foreground */

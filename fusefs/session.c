@@ -1,5 +1,6 @@
 /*
- * Opening and closing the stack of one image: image - overlay - cache - ufs.
+ * Opening and closing the stack of one image: image - overlay - cache, and on
+ * top what session_fs.c adds.
  *
  * The truth about which base an overlay belongs to is the identity inside the
  * overlay file.  The "base" file adds what can become of that base: it moved
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../imgfmt/bytes.h"
 #include "../imgfmt/log.h"
 #include "session_impl.h"
 
@@ -20,10 +20,7 @@ enum {
 	CACHE_DIRTY = 80 << 20, /* the daemon flushes at 64 MiB */
 	CACHE_CLEAN = 16 << 20,
 	CLUSTERS_KEPT = 32 << 20, /* decompressed, where the caller says 0 */
-	ORPHANS_MAX = OVERLAY_NOTE_MAX / 8,
 };
-static const uint64_t growth_default = (uint64_t)4 << 30;
-static const uint64_t iso_file_end = (uint64_t)4 << 30; /* formats.md trap 73 */
 
 /* What opening needs besides the result. */
 struct opening {
@@ -142,7 +139,9 @@ open_image(struct opening *o)
 		options.cache_max = CLUSTERS_KEPT;
 	if (options.scratch == NULL && session->folder >= 0)
 		options.scratch = session->dir;
-	rc = image_open(address, &options, 0, &session->image);
+	rc = image_open(address, &options,
+	    o->options->content == SESSION_UFS ? 0 : IMAGE_ANY,
+	    &session->image);
 	if (rc < 0)
 		return rc;
 	image_overlay_name(session->image->inner, name);
@@ -150,31 +149,6 @@ open_image(struct opening *o)
 	if (session->name == NULL)
 		return -ENOMEM;
 	return session_identity(session->image, &session->id);
-}
-
-/* Refuse to begin editing what the engine would not write anyway. */
-static int
-check_editable(const struct session *session)
-{
-	struct blkdev *dev = blkdev_ref(session->image->dev);
-	const struct ufs_options read_only = {0};
-	struct ufs_info info;
-	struct ufs *fs;
-	int rc = ufs_open(dev, &read_only, &fs);
-
-	if (rc < 0) {
-		blkdev_close(dev);
-		return rc;
-	}
-	ufs_info(fs, &info);
-	if (info.read_only_why != NULL) {
-		log_error("'%s' cannot be edited: %s; it can be read with "
-			  "--ro",
-		    session->image->path, info.read_only_why);
-		rc = -EROFS;
-	}
-	ufs_close(fs);
-	return rc;
 }
 
 /* What the overlay file of the session has to do with its image. */
@@ -237,7 +211,9 @@ static int
 begin_overlay(struct opening *o, const char *path)
 {
 	struct session *session = o->session;
-	int rc = check_editable(session);
+	int rc = o->options->content == SESSION_DEVICE
+	    ? 0
+	    : session_check_editable(session);
 
 	if (rc == 0)
 		rc = record_base(o);
@@ -300,57 +276,6 @@ add_overlay(struct opening *o)
 
 /* -- the stack ------------------------------------------------------------- */
 
-/* ufs_flush is about to make a transaction: record what is unlinked but open.
- */
-static int
-note_orphans(void *arg, const uint64_t *orphans, size_t n)
-{
-	struct session *session = arg;
-	scoped(freep) le64 *note = NULL;
-
-	if (n > ORPHANS_MAX) {
-		log_warn("%zu files are unlinked but open; a crash would leave "
-			 "some of them behind",
-		    n);
-		n = ORPHANS_MAX;
-	}
-	note = calloc(n + 1, sizeof(*note));
-	if (note == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		note[i] = le64_set(orphans[i]);
-	return overlay_set_note(session->overlay, note, n * sizeof(*note));
-}
-
-/* Free what was unlinked but open when the last flush was made. */
-static int
-reap_orphans(struct session *session)
-{
-	size_t len, n;
-	const le64 *note = overlay_note(session->overlay, &len);
-	scoped(freep) uint64_t *inos = NULL;
-
-	n = len / sizeof(*note);
-	if (n == 0)
-		return 0;
-	inos = calloc(n, sizeof(*inos));
-	if (inos == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		inos[i] = le64_get(note[i]);
-	return ufs_reap(session->fs, inos, n);
-}
-
-static bool
-has_orphans(const struct session *session)
-{
-	size_t len = 0;
-
-	if (session->overlay != NULL)
-		(void)overlay_note(session->overlay, &len);
-	return len > 0;
-}
-
 static int
 add_cache(struct session *session)
 {
@@ -365,70 +290,6 @@ add_cache(struct session *session)
 		session->overlay = NULL;
 		session->cache = NULL;
 	}
-	return rc;
-}
-
-/* A file system without a root directory would be a mount of nothing. */
-static int
-check_root(const struct session *session)
-{
-	struct ufs_attr root;
-	int rc = ufs_getattr(session->fs, UFS_ROOT, &root);
-
-	if (rc == 0 && (root.mode & 0170000) == 0040000)
-		return 0;
-	if (rc == 0 || rc == -ESTALE)
-		log_error("'%s' has no root directory", session->image->path);
-	return rc == 0 || rc == -ESTALE ? -ECORRUPT : rc;
-}
-
-/*
- * How large the file system may become where the user does not say: no larger
- * than a commit could put back where it came from.
- */
-static uint64_t
-default_limit(const struct image *image)
-{
-	uint64_t size = image->dev->size, limit = size + growth_default;
-	enum image_kind around = image->nlayers > 1
-	    ? image->layer[image->nlayers - 2].kind
-	    : IMAGE_UNKNOWN;
-
-	if (around == IMAGE_PARTITIONED)
-		return size;
-	if (around == IMAGE_ISO && limit >= iso_file_end)
-		limit = size < iso_file_end ? iso_file_end - 1 : size;
-	return limit;
-}
-
-static int
-add_fs(struct opening *o)
-{
-	struct session *session = o->session;
-	bool writer = o->options->mode == SESSION_WRITE;
-	struct ufs_options options = {
-	    .writable = writer || has_orphans(session)};
-	int rc;
-
-	if (writer) {
-		options.size_limit = o->options->size_limit != 0
-		    ? o->options->size_limit
-		    : default_limit(session->image);
-		options.before_flush = note_orphans;
-		options.arg = session;
-	}
-	rc = ufs_open(session->cache, &options, &session->fs);
-	if (rc < 0) {
-		session->fs = NULL;
-		return rc;
-	}
-	rc = check_root(session);
-	if (rc < 0 || !options.writable)
-		return rc;
-	if (session->overlay != NULL)
-		rc = reap_orphans(session);
-	if (rc == 0 && !writer)
-		rc = ufs_sync_to_device(session->fs);
 	return rc;
 }
 
@@ -452,7 +313,7 @@ open_stack(struct opening *o)
 	}
 	if (rc == 0)
 		rc = add_cache(session);
-	return rc < 0 ? rc : add_fs(o);
+	return rc < 0 ? rc : session_add_fs(session, o->options);
 }
 
 int
@@ -502,12 +363,4 @@ session_close(struct session *session)
 	if (session->lock >= 0)
 		(void)close(session->lock);
 	free(session);
-}
-
-int
-session_finish(struct session *session)
-{
-	int rc = ufs_flush(session->fs);
-
-	return rc < 0 ? rc : overlay_finish(session->overlay);
 }

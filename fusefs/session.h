@@ -9,7 +9,8 @@
  *	NAME.HASH.inflated  a .gz base, inflated once; HASH is of the .gz
  *	mount          text: pid and mount point, while mounted
  *
- * Opened, it is the whole stack: image - overlay - cache - ufs.
+ * Opened, it is the whole stack: image - overlay - cache - ufs; the last one
+ * only where the file system is a UFS and its tree, not the device, is wanted.
  */
 #ifndef SESSION_H
 #define SESSION_H
@@ -24,10 +25,21 @@ enum session_mode {
 	SESSION_BASE,     /* the image alone, no session looked at */
 };
 
+/* What the image must hold, and what is opened on top. */
+enum session_content {
+	SESSION_UFS,    /* a UFS: ->fs */
+	SESSION_ANY,    /* anything: ->fs where it is a UFS, else NULL */
+	SESSION_DEVICE, /* anything, edited as a device: ->fs is NULL */
+};
+
 struct session_options {
 	enum session_mode mode;
-	const char *dir;     /* of --session, or NULL */
-	uint64_t size_limit; /* --size; 0: base + 4 GiB (DESIGN.md 6) */
+	enum session_content content;
+	const char *dir; /* of --session, or NULL */
+	/* --size: how large the file system may grow; 0: base + 4 GiB
+	 * (DESIGN.md 6).  Of a device that is written: how large it is made at
+	 * least, with the UFS in it; 0: as it is. */
+	uint64_t size_limit;
 	bool wait; /* for an umount under way, up to 10 s: a writer for the
 		      lock, a snapshot for the last flush */
 	struct image_options image;
@@ -38,8 +50,9 @@ struct session {
 	struct image *image;
 	struct overlay_id id;   /* of the base */
 	struct blkdev *overlay; /* or NULL: SESSION_BASE, or nothing edited */
-	struct blkdev *cache;   /* top of the devices; owned by fs */
-	struct ufs *fs;
+	struct blkdev *cache;   /* top of the devices; owned by fs if any */
+	enum image_kind kind;   /* what cache holds */
+	struct ufs *fs;         /* or NULL, see enum session_content */
 	char *name;  /* of this image's files in the folder, without suffix */
 	int folder;  /* fd of dir, or -1 */
 	int lock;    /* fd or -1 */
@@ -74,6 +87,9 @@ session_closep(struct session **session)
 {
 	session_close(*session);
 }
+
+/* ufs_flush, or where there is no fs, blkdev_flush of the cache. */
+MUST_CHECK int session_flush(struct session *session);
 
 /* Flush, then leave the overlay's index (overlay_finish).  Writers only. */
 MUST_CHECK int session_finish(struct session *session);

@@ -166,13 +166,26 @@ identity_in(const char *path, const char *inner, struct overlay_id *out)
 		address = NULL;
 		return -ENOMEM;
 	}
-	rc = image_open(address, &options, IMAGE_NO_INFLATE, &image);
+	rc =
+	    image_open(address, &options, IMAGE_NO_INFLATE | IMAGE_ANY, &image);
 	return rc < 0 ? rc : session_identity(image, out);
+}
+
+/* Whether one address lies within the other: a disk and its partition. */
+static bool
+overlap(const char *a, const char *b)
+{
+	size_t n = strlen(a), m = strlen(b), both = n < m ? n : m;
+	const char *rest = n < m ? b + n : a + m;
+
+	return strncmp(a, b, both) == 0 &&
+	    (both == 0 || *rest == '\0' || *rest == ':');
 }
 
 /* Another image on the same ISO keeps its overlay where the commit moves it. */
 static int
-record_moved(struct session_base *base, const char *mine, const char *path)
+record_moved(
+    struct session_base *base, const struct session *session, const char *path)
 {
 	size_t n = base->n;
 
@@ -185,7 +198,8 @@ record_moved(struct session_base *base, const char *mine, const char *path)
 		if (name == NULL)
 			return -ENOMEM;
 		if (strcmp(base->line[i].verb, "image") != 0 ||
-		    strcmp(name, mine) == 0)
+		    strcmp(name, session->name) == 0 ||
+		    overlap(base->line[i].value, session->image->inner))
 			continue;
 		rc = identity_in(path, base->line[i].value, &id);
 		if (rc < 0)
@@ -209,7 +223,7 @@ session_record_successor(struct session *session, const char *path)
 	if (rc == 0)
 		rc = identity_in(path, session->image->inner, &id);
 	if (rc == 0)
-		rc = record_moved(&base, session->name, path);
+		rc = record_moved(&base, session, path);
 	if (rc == 0) {
 		session_id_to_hex(&id, hex);
 		session_base_drop(&base, "next", session->name);

@@ -70,8 +70,12 @@ session_identity(const struct image *image, struct overlay_id *out)
 
 	if (rc == 0)
 		rc = sample(dev, dev->size - n, n, &id.last);
-	/* A .gz tells by its checksum at the end, and is not inflated here. */
-	if (rc == 0 && container->kind != IMAGE_GZ)
+	/*
+	 * A .gz tells by its checksum at the end, and is not inflated here; of
+	 * other file systems than UFS no id is known.
+	 */
+	if (rc == 0 && container->kind != IMAGE_GZ &&
+	    image->layer[image->nlayers - 1].kind == IMAGE_UFS)
 		rc = add_fs(image, &id);
 	memcpy(out->bytes, &id, sizeof(id));
 	return rc;

@@ -86,6 +86,26 @@ struct session_mount {
 /* What the "mount" file says; -ENOENT. */
 MUST_CHECK int session_read_mount(int folder, struct session_mount *out);
 
+/* -- session_fs.c ---------------------------------------------------------- */
+
+/* Refuse to begin editing a UFS that the engine would not write: -EROFS, said.
+ */
+MUST_CHECK int session_check_editable(const struct session *session);
+
+/* What the image holds without the session. */
+static inline enum image_kind
+session_base_kind(const struct session *session)
+{
+	return session->image->layer[session->image->nlayers - 1].kind;
+}
+
+/*
+ * The image and its cache are open: look at what they hold, and open it as far
+ * as the content asked for goes.
+ */
+MUST_CHECK int session_add_fs(
+    struct session *session, const struct session_options *asked);
+
 /* -- session.c ------------------------------------------------------------- */
 
 /* "FOLDER/NAMEsuffix", to be freed; NULL when out of memory. */

@@ -85,7 +85,7 @@ is_judged(const char *address, struct blkdev *dev)
 
 	/* what cannot be read is told when it is opened */
 	if (kind < 0 ||
-	    (kind != IMAGE_UNKNOWN &&
+	    (kind != IMAGE_UNKNOWN && kind != IMAGE_ISO &&
 		image_kind_advice((enum image_kind)kind) == NULL))
 		return true;
 	log_warn("'%s': the content is not judged: it is %s", address,

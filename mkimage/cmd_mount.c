@@ -15,14 +15,18 @@ static const char mount_usage[] =
     "                      allow_other, allow_root, default_permissions,\n"
     "                      suid, dev, exec, noatime, auto_unmount, grpid,\n"
     "                      size=\n"
+    "      --view VIEW     tree: the live root (the default); block: one\n"
+    "                      file, 'disk', the device that holds it, for a\n"
+    "                      kernel or a virtual machine\n"
     "      --ro            read-only: the last flushed state\n"
     "      --session DIR   where the session is, instead of IMAGE.relive\n"
     "      --size LIMIT    how large the file system may grow (4G); the\n"
-    "                      default is its size and 4G\n"
+    "                      default is its size and 4G.  With --view block:\n"
+    "                      make the disk that large\n"
     "  -f, --foreground    do not become a daemon\n"
     "      --debug         show every request; implies -f\n";
 
-enum { RO = CMD_LONG, SESSION, SIZE, DEBUG };
+enum { RO = CMD_LONG, SESSION, SIZE, VIEW, DEBUG };
 
 /* Append text to the options given so far, after a comma. */
 static int
@@ -36,6 +40,23 @@ join(char **options, const char *text)
 	free(*options);
 	*options = joined;
 	return 0;
+}
+
+static int
+set_view(struct mount_options *m, const char *name)
+{
+	static const char *const names[] = {
+	    [MOUNT_TREE] = "tree",
+	    [MOUNT_BLOCK] = "block",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0) {
+			m->view = (enum mount_view)i;
+			return 0;
+		}
+	(void)cmd_misused(&cmd_mount, "there is no view '%s'", name);
+	return -EINVAL;
 }
 
 static int
@@ -55,6 +76,8 @@ set_mount_option(struct mount_options *m, char **joined, int c)
 			return 0;
 		(void)cmd_misused(&cmd_mount, "'%s' is no size", optarg);
 		return -EINVAL;
+	case VIEW:
+		return set_view(m, optarg);
 	case DEBUG:
 		m->debug = true;
 		return 0;
@@ -71,6 +94,7 @@ run_mount(int argc, char **argv)
 	    {"ro", no_argument, NULL, RO},
 	    {"session", required_argument, NULL, SESSION},
 	    {"size", required_argument, NULL, SIZE},
+	    {"view", required_argument, NULL, VIEW},
 	    {"foreground", no_argument, NULL, 'f'},
 	    {"debug", no_argument, NULL, DEBUG},
 	    {NULL, 0, NULL, 0},

@@ -46,8 +46,11 @@ print_plain(const struct session *s, const struct status *st)
 
 	printf("%-13s%s", "session:", s->dir);
 	printf(s->exists ? "\n" : " (nothing edited)\n");
-	print_counts("files:", &st->files);
-	print_counts("directories:", &st->dirs);
+	if (st->has_files) {
+		print_counts("files:", &st->files);
+		print_counts("directories:", &st->dirs);
+	} else
+		printf("%-13s%s\n", "holds:", image_kind_name(s->kind));
 	printf("%-13s%s written, %s freed, overlay of %s\n",
 	    "data:", cmd_bytes(a, sizeof(a), st->written_bytes),
 	    cmd_bytes(b, sizeof(b), st->trimmed_bytes),
@@ -101,8 +104,13 @@ print_json(const struct session *s, const struct status *st)
 
 	json_object_object_add(o, "session", json_object_new_string(s->dir));
 	json_object_object_add(o, "edited", json_object_new_boolean(s->exists));
-	json_object_object_add(o, "files", json_counts(&st->files));
-	json_object_object_add(o, "directories", json_counts(&st->dirs));
+	json_object_object_add(
+	    o, "holds", json_object_new_string(image_kind_name(s->kind)));
+	if (st->has_files) {
+		json_object_object_add(o, "files", json_counts(&st->files));
+		json_object_object_add(
+		    o, "directories", json_counts(&st->dirs));
+	}
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
 		json_object_object_add(o, numbers[i].name,
 		    json_object_new_uint64(numbers[i].value));
@@ -126,7 +134,7 @@ tell(struct session *s, bool as_json, bool names)
 	if (s->image->iso != NULL && st.guess_bytes > ISO_WARN)
 		log_warn("the image may pass 3.5 GB; FreeBSD reads no file of "
 			 "4 GiB or more from an ISO");
-	if (names && !as_json)
+	if (names && !as_json && st.has_files)
 		rc = status_walk(s, print_name, NULL);
 	return rc < 0 ? rc : cmd_flush_stdout();
 }
@@ -136,6 +144,7 @@ run(int argc, char **argv)
 {
 	struct session_options how = {
 	    .mode = SESSION_SNAPSHOT,
+	    .content = SESSION_ANY,
 	    .wait = true,
 	    .image = {.cache_max = CACHE_MAX},
 	};

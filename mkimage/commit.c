@@ -43,6 +43,7 @@ open_all(struct commit *c)
 	const struct commit_options *opt = c->opt;
 	struct session_options how = {
 	    .mode = opt->in_place ? SESSION_WRITE : SESSION_SNAPSHOT,
+	    .content = SESSION_ANY,
 	    .dir = opt->session_dir,
 	    .wait = true,
 	    .image = {.cache_max = CACHE_MAX},
@@ -60,7 +61,7 @@ open_all(struct commit *c)
 	c->image = c->session->image;
 	c->merged = c->session->cache;
 	if (opt->in_place)
-		rc = ufs_flush(c->session->fs);
+		rc = session_flush(c->session);
 	return rc;
 }
 
@@ -113,13 +114,13 @@ static int
 write_target(struct commit *c, struct blkdev *out, uint64_t base)
 {
 	switch (c->image->layer[c->target].kind) {
-	case IMAGE_UFS:
-		return commit_write_raw(c, out, base, &c->report_new);
+	case IMAGE_UZIP:
+		return write_uzip_checked(c, out, base);
 	case IMAGE_GZ:
 		return gz_deflate(
 		    c->merged, GZ_LEVEL, out, base, &c->report_new);
 	default:
-		return write_uzip_checked(c, out, base);
+		return commit_write_raw(c, out, base, &c->report_new);
 	}
 }
 
@@ -217,8 +218,7 @@ write_container(struct commit *c, struct blkdev *out)
 static int
 check_size(struct commit *c)
 {
-	if (c->image->layer[0].kind == IMAGE_ISO &&
-	    c->image->layer[c->target].kind == IMAGE_UFS &&
+	if (c->image->layer[0].kind == IMAGE_ISO && commit_is_raw(c) &&
 	    c->merged->size >= COMMIT_ISO_MOST) {
 		log_error("'%s': the image would have %llu bytes; FreeBSD "
 			  "reads no file of 4 GiB or more from an ISO",
@@ -354,6 +354,8 @@ commit_run(const struct commit_options *options)
 
 	if (rc == 0)
 		rc = find_target(&c);
+	if (rc == 0)
+		rc = commit_check_content(&c);
 	if (rc == 0)
 		commit_warn(&c);
 	if (rc == 0)

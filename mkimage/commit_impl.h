@@ -30,6 +30,13 @@ struct commit {
 	struct uzip_written written; /* by the last commit_write_uzip */
 };
 
+/* Whether the base holds the image as it is, not compressed. */
+static inline bool
+commit_is_raw(const struct commit *c)
+{
+	return c->target == c->image->nlayers - 1;
+}
+
 /* How a uzip is to be written, and whether clusters may be copied. */
 struct commit_uzip_how {
 	struct uzip_params params;
@@ -62,6 +69,12 @@ MUST_CHECK int commit_write_raw(
 MUST_CHECK int commit_verify_uzip(struct commit *c,
     const struct commit_uzip_how *how, struct blkdev *out, uint64_t base,
     uint64_t len);
+
+/*
+ * What was edited as a device must hold a file system that was left cleanly.
+ * -EBUSY, said with what helps.
+ */
+MUST_CHECK int commit_check_content(struct commit *c);
 
 /* Name what the commit leaves stale: side files, another kernel. */
 void commit_warn(struct commit *c);

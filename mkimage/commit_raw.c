@@ -62,7 +62,7 @@ commit_write_raw(
 		rc = blkdev_resize(out, base + *len);
 	if (rc < 0)
 		return rc;
-	if (c->image->layer[c->target].kind == IMAGE_UFS)
+	if (commit_is_raw(c))
 		return patch_base(c, out, base);
 	return write_range(c, out, base, &all, true);
 }

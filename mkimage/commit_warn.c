@@ -72,7 +72,8 @@ kernel_changed(struct commit *c)
 	struct ufs *base;
 	bool changed;
 
-	if (path_lookup(c->session->fs, kernel, true, &now) < 0 ||
+	if (c->session->fs == NULL ||
+	    path_lookup(c->session->fs, kernel, true, &now) < 0 ||
 	    status_open_base(c->session, &base) < 0)
 		return false;
 	changed = path_lookup(base, kernel, true, &before) < 0 ||

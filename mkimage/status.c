@@ -116,20 +116,22 @@ compare_inodes(struct session *s, struct status *out)
 	struct compare c = {.now = s->fs, .out = out};
 	struct blkdev_change change;
 	uint64_t off = 0;
-	int rc = status_open_base(s, &c.base);
+	int rc = out->has_files ? status_open_base(s, &c.base) : 0;
 
 	if (rc < 0)
 		return rc;
 	while ((rc = blkdev_next_change(s->cache, off, &change)) > 0) {
 		*(change.trimmed ? &out->trimmed_bytes : &out->written_bytes) +=
 		    change.len;
-		rc = ufs_inodes_in(
-		    s->fs, change.off, change.len, compare_run, &c);
+		if (out->has_files)
+			rc = ufs_inodes_in(
+			    s->fs, change.off, change.len, compare_run, &c);
 		if (rc < 0)
 			break;
 		off = change.off + change.len;
 	}
-	ufs_close(c.base);
+	if (out->has_files)
+		ufs_close(c.base);
 	return rc;
 }
 
@@ -206,6 +208,8 @@ status_compute(struct session *s, struct status *out)
 	if (s->overlay != NULL)
 		overlay_info(s->overlay, &info);
 	out->overlay_bytes = info.file_bytes;
+	out->has_files = s->fs != NULL &&
+	    s->image->layer[s->image->nlayers - 1].kind == IMAGE_UFS;
 	out->grown = s->cache->size - s->image->dev->size;
 	rc = compare_inodes(s, out);
 	if (rc < 0)

@@ -14,6 +14,7 @@ struct status_counts {
 };
 
 struct status {
+	bool has_files;             /* the two below: a UFS, before and now */
 	struct status_counts files; /* anything but directories */
 	struct status_counts dirs;
 	uint64_t written_bytes, trimmed_bytes; /* of the device */

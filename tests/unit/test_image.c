@@ -371,48 +371,47 @@ a_uzip_in_a_partition_may_have_slack_behind_it(void)
 
 /* -- what is not ours ------------------------------------------------------ */
 
+static const struct {
+	uint64_t off;
+	const char *bytes;
+	size_t len;
+	const char *name, *advice;
+} foreign[] = {
+    {0,
+	"\xfd"
+	"7zXZ\0",
+	6, "xz", "xz -dk"},
+    {0, "\x28\xb5\x2f\xfd", 4, "zstd", "zstd -d"},
+    {0, "BZh91AY&SY", 10, "bzip2", "bzip2 -dk"},
+    {0, "PK\3\4", 4, "zip", "unzip"},
+    {0, "QFI\xfb", 4, "qcow", "qemu-img"},
+    {0, "KDMV", 4, "VMDK", "qemu-img"},
+    {64, "\x7f\x10\xda\xbe", 4, "VirtualBox", "qemu-img"},
+    {0, "LUKS\xba\xbe", 6, "LUKS", "cryptsetup"},
+    {0, "hsqs", 4, "squashfs", "unsquashfs"},
+    {1080, "\x53\xef", 2, "ext2", "--view block"},
+    {8, "\xac\xcb\xba\xf5\x02\0\0\0", 8, "ZFS send", "zfs recv"},
+    {8, "\0\0\0\x02\xf5\xba\xcb\xac", 8, "ZFS send", "zfs recv"},
+    {131072 + 8192, "\x0c\xb1\xba\0\0\0\0\0", 8, "ZFS pool", "zpool"},
+    {16384, "\1\1\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\7version", 31,
+	"ZFS pool", "zpool"},
+    {599040, "GEOM::ELI", 9, "GELI", "geli"},
+    {0, "#!/bin/sh\n#V4.0 Format\n", 23, "cloop", "cloop-utils"},
+    {0, "#!/bin/sh\n#X2.0 Format\n", 23, "cloop", "cloop-utils"},
+    {0,
+	"\x7f"
+	"ELF",
+	4, "of no kind", "ISO"},
+};
 static void
 foreign_kinds_are_named_with_what_to_do(void)
 {
-	static const struct {
-		uint64_t off;
-		const char *bytes;
-		size_t len;
-		const char *name, *advice;
-	} kinds[] = {
-	    {0,
-		"\xfd"
-		"7zXZ\0",
-		6, "xz", "xz -dk"},
-	    {0, "\x28\xb5\x2f\xfd", 4, "zstd", "zstd -d"},
-	    {0, "BZh91AY&SY", 10, "bzip2", "bzip2 -dk"},
-	    {0, "PK\3\4", 4, "zip", "unzip"},
-	    {0, "QFI\xfb", 4, "qcow", "qemu-img"},
-	    {0, "KDMV", 4, "VMDK", "qemu-img"},
-	    {64, "\x7f\x10\xda\xbe", 4, "VirtualBox", "qemu-img"},
-	    {0, "LUKS\xba\xbe", 6, "LUKS", "cryptsetup"},
-	    {0, "hsqs", 4, "squashfs", "unsquashfs"},
-	    {1080, "\x53\xef", 2, "ext2", "fuse2fs"},
-	    {8, "\xac\xcb\xba\xf5\x02\0\0\0", 8, "ZFS send", "zfs recv"},
-	    {8, "\0\0\0\x02\xf5\xba\xcb\xac", 8, "ZFS send", "zfs recv"},
-	    {131072 + 8192, "\x0c\xb1\xba\0\0\0\0\0", 8, "ZFS pool", "zpool"},
-	    {16384, "\1\1\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\7version",
-		31, "ZFS pool", "zpool"},
-	    {599040, "GEOM::ELI", 9, "GELI", "geli"},
-	    {0, "#!/bin/sh\n#V4.0 Format\n", 23, "cloop", "cloop-utils"},
-	    {0, "#!/bin/sh\n#X2.0 Format\n", 23, "cloop", "cloop-utils"},
-	    {0,
-		"\x7f"
-		"ELF",
-		4, "of no kind", "ISO"},
-	};
-
 	kit_begin();
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		kit_file(
-		    "x", 600000, kinds[i].off, kinds[i].bytes, kinds[i].len);
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+		kit_file("x", 600000, foreign[i].off, foreign[i].bytes,
+		    foreign[i].len);
 		CHECK_EQ(try_open(kit_path("x"), 0), -EINVAL);
-		CHECK(said(kinds[i].name, kinds[i].advice));
+		CHECK(said(foreign[i].name, foreign[i].advice));
 	}
 	if (kit_has("mkfs.fat")) {
 		CHECK_EQ(kit_sh("truncate -s 1440k f && mkfs.fat f"), 0);
@@ -420,6 +419,31 @@ foreign_kinds_are_named_with_what_to_do(void)
 		CHECK(said("FAT", "mtools"));
 	}
 	done();
+}
+
+/* Kinds that must be unpacked before anything can be seen. */
+static bool
+is_packed(const char *name)
+{
+	static const char *const packed[] = {"xz", "zstd", "bzip2", "zip",
+	    "qcow", "VMDK", "VirtualBox", "cloop"};
+
+	for (size_t i = 0; i < sizeof(packed) / sizeof(packed[0]); i++)
+		if (strcmp(name, packed[i]) == 0)
+			return true;
+	return false;
+}
+
+static void
+foreign_kinds_are_devices_unless_they_are_packed(void)
+{
+	kit_begin();
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+		kit_file("x", 600000, foreign[i].off, foreign[i].bytes,
+		    foreign[i].len);
+		CHECK_EQ(try_open(kit_path("x"), IMAGE_ANY),
+		    is_packed(foreign[i].name) ? -EINVAL : 0);
+	}
 }
 
 static void
@@ -498,6 +522,7 @@ TESTS(T(the_longest_prefix_that_exists_is_the_host_file),
     T(an_iso_with_nothing_to_edit_tells_what_it_holds),
     T(a_partition_is_chosen_by_name_or_by_being_the_only_one),
     T(a_uzip_in_a_partition_may_have_slack_behind_it),
-    T(foreign_kinds_are_named_with_what_to_do), T(every_kind_has_a_name),
-    T(tiny_files_of_any_size_are_looked_at_safely),
+    T(foreign_kinds_are_named_with_what_to_do),
+    T(foreign_kinds_are_devices_unless_they_are_packed),
+    T(every_kind_has_a_name), T(tiny_files_of_any_size_are_looked_at_safely),
     T(names_of_session_files_are_unambiguous), T(layers_have_an_end))

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "fuse_impl.h"
@@ -47,15 +48,67 @@ set_of(const struct stat *st, int to_set, struct ufs_attr *attr)
 	return set;
 }
 
+/* Not so where it cannot be told: then a bit too many is taken off. */
+static bool
+caller_is_in_group(fuse_req_t req, uint32_t gid)
+{
+	enum { GROUPS_MOST = 256 };
+	gid_t groups[GROUPS_MOST];
+	int n = fuse_req_getgroups(req, GROUPS_MOST, groups);
+
+	if (fuse_req_ctx(req)->gid == gid)
+		return true;
+	for (int i = 0; i < n && i < GROUPS_MOST; i++)
+		if (groups[i] == gid)
+			return true;
+	return false;
+}
+
+/*
+ * Writing, truncating and changing the owner take set-id bits off.  The kernel
+ * says which by a mode of its own, but leaves us set-gid of a file that its
+ * group cannot execute: that goes unless the caller belongs to the group.  It
+ * asks so (before a write, by a change of nothing) in no other case that this
+ * could spoil: a mode that such a caller gives has no such bit.  A stranger who
+ * cannot be writing calls chown(path, -1, -1): -EPERM, as Linux has it.
+ */
 static int
-set_attr(struct server *server, uint64_t ino, const struct stat *st, int to_set,
+drop_set_gid(fuse_req_t req, uint64_t ino, unsigned *set, struct ufs_attr *want)
+{
+	const unsigned times = UFS_SET_ATIME | UFS_SET_MTIME;
+	struct server *server = server_of(req);
+	uid_t uid = fuse_req_ctx(req)->uid;
+	struct ufs_attr now;
+	uint32_t mode;
+	int rc;
+
+	if (uid == 0 || server->fakeroot ||
+	    (*set != 0 && (*set & ~times) == 0))
+		return 0;
+	rc = ufs_getattr(server->fs, ino, &now);
+	if (rc < 0)
+		return rc;
+	mode = (*set & UFS_SET_MODE) != 0 ? want->mode : now.mode;
+	if (S_ISDIR(now.mode) || (mode & (S_ISGID | S_IXGRP)) != S_ISGID ||
+	    caller_is_in_group(req, now.gid))
+		return 0;
+	if (*set == 0 && uid != now.uid && (mode & (S_IWGRP | S_IWOTH)) == 0)
+		return -EPERM;
+	*set |= UFS_SET_MODE;
+	want->mode = mode & ~(uint32_t)S_ISGID;
+	return 0;
+}
+
+static int
+set_attr(fuse_req_t req, uint64_t ino, const struct stat *st, int to_set,
     struct ufs_attr *attr)
 {
+	struct server *server = server_of(req);
 	struct ufs_attr want;
 	unsigned set = set_of(st, to_set, &want);
-	int rc = 0;
+	int rc = drop_set_gid(req, ino, &set, &want);
 
-	if ((set & UFS_SET_SIZE) != 0)
+	if (rc == 0 && (set & UFS_SET_SIZE) != 0)
 		rc = flush_admit(server->flusher);
 	if (rc == 0 && set != 0)
 		rc = perm_check(server, ino,
@@ -70,7 +123,7 @@ ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	struct server *server = server_of(req);
 	struct ufs_attr now;
 	struct stat st;
-	int rc = set_attr(server, swap_root(ino), attr, to_set, &now);
+	int rc = set_attr(req, swap_root(ino), attr, to_set, &now);
 
 	(void)fi;
 	if (rc < 0) {

@@ -74,6 +74,29 @@ refuse() { # refuse WHAT STATUS PATTERN COMMAND...
 	fi
 }
 
+# What a program of many tests says, in TAP, counted with ours.
+run_tap() { # run_tap WHAT COMMAND...
+	local what=$1 line
+	shift
+	PYTHONDONTWRITEBYTECODE=1 "$@" >"$work/tap" 2>"$work/err"
+	echo "exit status $?: $*" >>"$work/err"
+	grep -q '^1\.\.' "$work/tap" || fail "$what: running" "$work/err"
+	while read -r line; do
+		case $line in
+		"ok "* | "not ok "*)
+			tests_run=$((tests_run + 1))
+			case $line in not*) tests_failed=$((tests_failed + 1)) ;; esac
+			echo "${line%%ok *}ok $tests_run - $what: ${line#*- }"
+			;;
+		1..*) ;;
+		*) echo "$line" ;;
+		esac
+	done <"$work/tap"
+	[ "$(grep -c 'ok ' "$work/tap")" -ge \
+		"$(sed -n 's/^1\.\.//p' "$work/tap")" ] ||
+		fail "$what: to the end" "$work/err"
+}
+
 # Both files must be the same.
 same() { # same WHAT FILE-A FILE-B
 	if diff "$2" "$3" >"$work/out" 2>&1; then

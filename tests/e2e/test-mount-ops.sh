@@ -12,10 +12,7 @@ make_ufs "$work/live.ufs" "$work/tree" 2 32768 4096
 mount_at "$mnt" "$work/live.ufs" -o dev,suid
 chmod 755 "$work" # others come in
 mkdir "$mnt/ops"
-python3 "$(dirname "$0")/mount_ops.py" "$mnt/ops" >"$work/ops"
-grep -v '^1\.\.' "$work/ops"
-tests_run=$(grep -Ec '^(not )?ok' "$work/ops")
-tests_failed=$(grep -c '^not ok' "$work/ops")
+run_tap "UFS2" python3 "$(dirname "$0")/mount_ops.py" "$mnt/ops"
 manifest "$mnt" >"$work/before"
 check "unmounting" umount_at "$mnt"
 check "the file system is sound" "$relive" check "$work/live.ufs.relive"

@@ -159,6 +159,7 @@ MKIMAGE = \
 	mkimage/commit_uzip.c \
 	mkimage/commit_verify.c \
 	mkimage/commit_warn.c \
+	mkimage/container.c \
 	mkimage/create.c \
 	mkimage/create_edit.c \
 	mkimage/create_fs.c \

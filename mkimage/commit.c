@@ -10,6 +10,7 @@
 #include "../imgfmt/log.h"
 #include "cmd.h"
 #include "commit_impl.h"
+#include "container.h"
 
 enum { CACHE_MAX = 64 << 20, GZ_LEVEL = 9 };
 
@@ -71,22 +72,18 @@ find_target(struct commit *c)
 {
 	const struct image *im = c->image;
 	struct blkdev_change change;
-	unsigned above;
 	int rc;
 
-	while (c->target < im->nlayers &&
-	    (im->layer[c->target].kind == IMAGE_ISO ||
-		im->layer[c->target].kind == IMAGE_PARTITIONED))
-		c->target++;
-	above = im->nlayers - 1 - c->target;
-	if (c->target > 1 || above > 1) {
+	c->target = container_target(im);
+	if (container_is_too_deep(im)) {
 		log_error("'%s': an image nested this deep can be mounted, but "
 			  "not committed; --raw writes its file system",
 		    c->opt->address);
 		if (c->opt->out != NULL || c->opt->in_place)
 			return -ENOTSUP;
 	}
-	if (above == 1 && im->layer[c->target].kind == IMAGE_UZIP)
+	if (c->target + 2 == im->nlayers &&
+	    im->layer[c->target].kind == IMAGE_UZIP)
 		c->uzip = im->uzip;
 	rc = blkdev_next_change(c->merged, 0, &change);
 	c->changed = rc > 0 || c->merged->size != im->dev->size;
@@ -111,75 +108,24 @@ write_uzip_checked(struct commit *c, struct blkdev *out, uint64_t base)
 
 /* The target's new bytes, in the form the base has, at base of out. */
 static int
-write_target(struct commit *c, struct blkdev *out, uint64_t base)
+put_target(void *arg, struct blkdev *out, uint64_t base, uint64_t *len)
 {
+	struct commit *c = arg;
+	int rc;
+
+	c->most = c->image->layer[0].kind == IMAGE_ISO ? CONTAINER_ISO_MOST : 0;
 	switch (c->image->layer[c->target].kind) {
 	case IMAGE_UZIP:
-		return write_uzip_checked(c, out, base);
+		rc = write_uzip_checked(c, out, base);
+		break;
 	case IMAGE_GZ:
-		return gz_deflate(
-		    c->merged, GZ_LEVEL, out, base, &c->report_new);
+		rc = gz_deflate(c->merged, GZ_LEVEL, out, base, &c->report_new);
+		break;
 	default:
-		return commit_write_raw(c, out, base, &c->report_new);
+		rc = commit_write_raw(c, out, base, &c->report_new);
 	}
-}
-
-static int
-write_iso(struct commit *c, struct blkdev *out)
-{
-	const struct iso_plan_info *info;
-	struct iso_plan *plan;
-	int rc = iso_plan_make(c->image->iso, &c->image->iso_node, &plan);
-
-	if (rc < 0)
-		return rc;
-	info = iso_plan_info(plan);
-	if (info->why_not != NULL)
-		log_warn("the image goes to the end of the ISO and %llu bytes "
-			 "stay unused: %s",
-		    (unsigned long long)info->wasted, info->why_not);
-	rc = iso_plan_copy(plan, out);
-	c->most = COMMIT_ISO_MOST;
-	if (rc == 0)
-		rc = write_target(c, out, info->image_off);
 	c->most = 0;
-	if (rc == 0)
-		rc = iso_plan_finish(plan, out, c->report_new);
-	iso_plan_free(plan);
-	return rc;
-}
-
-/* A partition has its size; the image must fit, the rest of it is zeroed. */
-static int
-write_disk(struct commit *c, struct blkdev *out)
-{
-	const struct image_layer *disk = &c->image->layer[0];
-	const struct image_layer *part = &c->image->layer[c->target];
-	unsigned said = cmd_errors_said();
-	struct blkdev *window;
-	int rc = blkdev_resize(out, disk->dev->size);
-
-	if (rc == 0)
-		rc = blkdev_copy(disk->dev, 0, out, 0, disk->dev->size);
-	if (rc < 0)
-		return rc;
-	rc = blkdev_slice_open(
-	    blkdev_ref(out), part->off, part->dev->size, &window);
-	if (rc < 0) {
-		blkdev_close(out);
-		return rc;
-	}
-	rc = write_target(c, window, 0);
-	if ((rc == -EOPNOTSUPP || rc == -EINVAL) && cmd_errors_said() == said) {
-		log_error("'%s': the changed image no longer fits its "
-			  "partition of %llu bytes",
-		    part->name, (unsigned long long)part->dev->size);
-		rc = -ENOSPC;
-	}
-	if (rc == 0)
-		rc = blkdev_trim(
-		    window, c->report_new, part->dev->size - c->report_new);
-	blkdev_close(window);
+	*len = c->report_new;
 	return rc;
 }
 
@@ -204,14 +150,7 @@ write_container(struct commit *c, struct blkdev *out)
 		c->report_new = c->report_base;
 		return rc < 0 ? rc : blkdev_copy(file, 0, out, 0, file->size);
 	}
-	switch (c->image->layer[0].kind) {
-	case IMAGE_ISO:
-		return write_iso(c, out);
-	case IMAGE_PARTITIONED:
-		return write_disk(c, out);
-	default:
-		return write_target(c, out, 0);
-	}
+	return container_write(c->image, out, put_target, c);
 }
 
 /* What can be known to be too large before any work. */
@@ -219,7 +158,7 @@ static int
 check_size(struct commit *c)
 {
 	if (c->image->layer[0].kind == IMAGE_ISO && commit_is_raw(c) &&
-	    c->merged->size >= COMMIT_ISO_MOST) {
+	    c->merged->size >= CONTAINER_ISO_MOST) {
 		log_error("'%s': the image would have %llu bytes; FreeBSD "
 			  "reads no file of 4 GiB or more from an ISO",
 		    c->opt->address, (unsigned long long)c->merged->size);

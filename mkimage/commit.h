@@ -36,6 +36,14 @@ struct commit_options {
 MUST_CHECK int commit_run(const struct commit_options *options);
 
 /*
+ * The habits of an open uzip, for one that takes its place: codec, letter,
+ * version, level, cluster, preamble (which stays uzip's), and whether zero
+ * clusters are stored (a base that stores all of them may have readers that
+ * know no other: formats.md 1.8).
+ */
+MUST_CHECK int commit_uzip_habits(struct blkdev *uzip, struct uzip_params *out);
+
+/*
  * If address is mounted, let everything written there reach the overlay, as a
  * finished transaction: 1; 0: not mounted.  -errno, said.
  */

@@ -8,9 +8,6 @@
 #include "plan.h"
 #include "progress.h"
 
-/* Bytes from which on FreeBSD reads no file of an ISO (trap 73). */
-#define COMMIT_ISO_MOST ((uint64_t)4 << 30)
-
 struct commit {
 	const struct commit_options *opt;
 	struct pool *pool;

@@ -10,17 +10,12 @@ enum {
 	COPY_BATCH = 4096,       /* clusters copied between two looks at ^C */
 };
 
-/*
- * The base keeps its habits: codec, letter, version, cluster, preamble, and
- * whether zero clusters are stored (a base that stores all of them may have
- * readers that know no other: formats.md 1.8).
- */
-static int
-keep_habits(struct commit *c, struct uzip_params *p)
+int
+commit_uzip_habits(struct blkdev *uzip, struct uzip_params *p)
 {
-	const struct uzip_info *base = uzip_info(c->uzip);
+	const struct uzip_info *base = uzip_info(uzip);
 	struct uzip_counts counts;
-	int rc = uzip_count(c->uzip, &counts);
+	int rc = uzip_count(uzip, &counts);
 
 	if (rc < 0)
 		return rc;
@@ -29,7 +24,7 @@ keep_habits(struct commit *c, struct uzip_params *p)
 	p->dedup = base->letter >= 'a';
 	p->keep_zeroes = counts.zero == 0;
 	p->preamble = base->preamble;
-	return uzip_level_guess(c->uzip, &p->level);
+	return uzip_level_guess(uzip, &p->level);
 }
 
 /* What the command line asks for goes before the base's habits. */
@@ -61,7 +56,7 @@ commit_uzip_decide(struct commit *c, struct commit_uzip_how *how)
 	*how = (struct commit_uzip_how){
 	    .params = {.codec = UZIP_ZLIB, .cluster = DEFAULT_CLUSTER}};
 	if (has_base)
-		rc = keep_habits(c, &how->params);
+		rc = commit_uzip_habits(c->uzip, &how->params);
 	if (rc < 0)
 		return rc;
 	differs = apply_options(c->opt, &how->params);

@@ -1,0 +1,103 @@
+#include "container.h"
+
+#include <assert.h>
+
+#include "../imgfmt/log.h"
+#include "cmd.h"
+
+unsigned
+container_target(const struct image *im)
+{
+	unsigned i = 0;
+
+	while (i < im->nlayers &&
+	    (im->layer[i].kind == IMAGE_ISO ||
+		im->layer[i].kind == IMAGE_PARTITIONED))
+		i++;
+	return i;
+}
+
+bool
+container_is_too_deep(const struct image *im)
+{
+	unsigned target = container_target(im);
+
+	return target > 1 || im->nlayers - 1 - target > 1;
+}
+
+static int
+write_iso(
+    const struct image *im, struct blkdev *out, container_put *put, void *arg)
+{
+	const struct iso_plan_info *info;
+	struct iso_plan *plan;
+	uint64_t len = 0;
+	int rc = iso_plan_make(im->iso, &im->iso_node, &plan);
+
+	if (rc < 0)
+		return rc;
+	info = iso_plan_info(plan);
+	if (info->why_not != NULL)
+		log_warn("the image goes to the end of the ISO and %llu bytes "
+			 "stay unused: %s",
+		    (unsigned long long)info->wasted, info->why_not);
+	rc = iso_plan_copy(plan, out);
+	if (rc == 0)
+		rc = put(arg, out, info->image_off, &len);
+	if (rc == 0)
+		rc = iso_plan_finish(plan, out, len);
+	iso_plan_free(plan);
+	return rc;
+}
+
+/* A partition has its size; the image must fit, the rest of it is zeroed. */
+static int
+write_disk(
+    const struct image *im, struct blkdev *out, container_put *put, void *arg)
+{
+	const struct image_layer *disk = &im->layer[0];
+	const struct image_layer *part = &im->layer[container_target(im)];
+	unsigned said = cmd_errors_said();
+	struct blkdev *window;
+	uint64_t len = 0;
+	int rc = blkdev_resize(out, disk->dev->size);
+
+	if (rc == 0)
+		rc = blkdev_copy(disk->dev, 0, out, 0, disk->dev->size);
+	if (rc < 0)
+		return rc;
+	rc = blkdev_slice_open(
+	    blkdev_ref(out), part->off, part->dev->size, &window);
+	if (rc < 0) {
+		blkdev_close(out);
+		return rc;
+	}
+	rc = put(arg, window, 0, &len);
+	if ((rc == -EOPNOTSUPP || rc == -EINVAL) && cmd_errors_said() == said) {
+		log_error("'%s': the changed image no longer fits its "
+			  "partition of %llu bytes",
+		    part->name, (unsigned long long)part->dev->size);
+		rc = -ENOSPC;
+	}
+	if (rc == 0)
+		rc = blkdev_trim(window, len, part->dev->size - len);
+	blkdev_close(window);
+	return rc;
+}
+
+int
+container_write(
+    const struct image *im, struct blkdev *out, container_put *put, void *arg)
+{
+	uint64_t len;
+
+	assert(!container_is_too_deep(im));
+	switch (im->layer[0].kind) {
+	case IMAGE_ISO:
+		return write_iso(im, out, put, arg);
+	case IMAGE_PARTITIONED:
+		return write_disk(im, out, put, arg);
+	default:
+		return put(arg, out, 0, &len);
+	}
+}

@@ -64,6 +64,13 @@ caller_is_in_group(fuse_req_t req, uint32_t gid)
 	return false;
 }
 
+static bool
+is_of_times(unsigned set)
+{
+	return set != 0 &&
+	    (set & ~(unsigned)(UFS_SET_ATIME | UFS_SET_MTIME)) == 0;
+}
+
 /*
  * Writing, truncating and changing the owner take set-id bits off.  The kernel
  * says which by a mode of its own, but leaves us set-gid of a file that its
@@ -75,15 +82,13 @@ caller_is_in_group(fuse_req_t req, uint32_t gid)
 static int
 drop_set_gid(fuse_req_t req, uint64_t ino, unsigned *set, struct ufs_attr *want)
 {
-	const unsigned times = UFS_SET_ATIME | UFS_SET_MTIME;
 	struct server *server = server_of(req);
 	uid_t uid = fuse_req_ctx(req)->uid;
 	struct ufs_attr now;
 	uint32_t mode;
 	int rc;
 
-	if (uid == 0 || server->fakeroot ||
-	    (*set != 0 && (*set & ~times) == 0))
+	if (uid == 0 || server->fakeroot || is_of_times(*set))
 		return 0;
 	rc = ufs_getattr(server->fs, ino, &now);
 	if (rc < 0)

@@ -141,7 +141,14 @@ FUSEFS = \
 
 
 MKIMAGE = \
+	mkimage/boot.c \
+	mkimage/boot_child.c \
+	mkimage/boot_console.c \
+	mkimage/boot_expect.c \
+	mkimage/boot_kvm.c \
+	mkimage/boot_qemu.c \
 	mkimage/cmd.c \
+	mkimage/cmd_boot.c \
 	mkimage/cmd_cat.c \
 	mkimage/cmd_check.c \
 	mkimage/cmd_commit.c \
@@ -208,6 +215,7 @@ TESTLIB = \
 
 UNIT = \
 	tests/unit/test_blkdev \
+	tests/unit/test_boot \
 	tests/unit/test_cache \
 	tests/unit/test_cmd \
 	tests/unit/test_create \

@@ -5,6 +5,7 @@
 #include <malloc.h>
 #endif
 #include <sched.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -13,6 +14,9 @@
 #include <unistd.h>
 #if defined(__linux__)
 #include <mntent.h>
+#include <sys/prctl.h>
+#else
+#include <sys/procctl.h>
 #endif
 
 int64_t
@@ -200,6 +204,22 @@ compat_rwlock_init(pthread_rwlock_t *lock)
 		rc = pthread_rwlock_init(lock, &attr);
 	pthread_rwlockattr_destroy(&attr);
 	return -rc;
+}
+
+int
+compat_die_with(pid_t parent)
+{
+#if defined(__linux__)
+	int rc = prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+#else
+	int signal = SIGKILL;
+	int rc = procctl(P_PID, 0, PROC_PDEATHSIG_CTL, &signal);
+#endif
+
+	if (rc < 0)
+		return -errno;
+	/* it may have ended before we asked */
+	return getppid() == parent ? 0 : -ESRCH;
 }
 
 void

@@ -91,6 +91,12 @@ MUST_CHECK int compat_nameless_file(const char *dir);
 MUST_CHECK int compat_name_file(int fd, const char *path);
 
 /*
+ * In a child: be killed when the process parent, which forked it, ends.
+ * -ESRCH: it has.
+ */
+MUST_CHECK int compat_die_with(pid_t parent);
+
+/*
  * For a daemon with many threads: before the first, ask for few pools of free
  * memory, since each keeps its own; now and then, give free memory back.
  */

@@ -57,8 +57,8 @@ hold_signals(bool hold)
 	(void)pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
-static void
-catch_signals(void)
+void
+interrupts_catch(void)
 {
 	static bool done;
 	struct sigaction action = {
@@ -162,7 +162,7 @@ outfile_create(const char *path, struct outfile **out)
 	struct stat like;
 	int rc;
 
-	catch_signals();
+	interrupts_catch();
 	rc = o == NULL ? -ENOMEM : resolve(path, &o->path, &like);
 	if (rc == 0)
 		rc = open_temporary(o, &like);

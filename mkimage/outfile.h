@@ -14,10 +14,8 @@ struct outfile;
 
 /*
  * Start the file that will be at path, in place of what is there; a symbolic
- * link is followed.  From now on SIGINT, SIGTERM and SIGHUP only set the flag
- * of interrupted(); a second one removes the file and ends the program.
- * Errors are said: -EISDIR, -EINVAL (something there that is no regular
- * file), others of open(2).
+ * link is followed.  Calls interrupts_catch.  Errors are said: -EISDIR,
+ * -EINVAL (something there that is no regular file), others of open(2).
  */
 MUST_CHECK int outfile_create(const char *path, struct outfile **out);
 
@@ -50,6 +48,12 @@ outfile_abortp(struct outfile **o)
 
 /* -EINVAL, said, when path and input are the same file: it would be lost. */
 MUST_CHECK int outfile_not_input(const char *path, const char *input);
+
+/*
+ * From now on SIGINT, SIGTERM and SIGHUP only set the flag of interrupted(); a
+ * second one removes all outfiles and ends the program.
+ */
+void interrupts_catch(void);
 
 /* The user has asked us to stop. */
 bool interrupted(void);

@@ -27,6 +27,10 @@ cat >"$work/METALOG" <<'MTREE'
 ./etc type=dir uname=root gname=wheel mode=0755
 ./root type=dir uname=root gname=wheel mode=0750
 MTREE
+# In place of QEMU; test-boot.sh has the real one.
+mkdir "$work/bin"
+printf '#!/bin/sh\necho login:\n' >"$work/bin/qemu-system-x86_64"
+chmod 755 "$work/bin/qemu-system-x86_64"
 mkdir "$work/home"
 echo welcome >"$work/home/motd"
 cd "$work" || exit 1
@@ -35,7 +39,7 @@ while read -r line; do
 	here=${line//.\/relive/"$relive"}
 	here=${here//\/mnt/"$mnt"}
 	here=${here//system.uzip/base.ufs.uzip}
-	check "$line" env HOME="$work/home" bash -c "$here" </dev/null
+	check "$line" env HOME="$work/home" PATH="$work/bin:$PATH" bash -c "$here" </dev/null
 done <"$work/lines"
 
 [ "$("$relive" cat new.iso /etc/rc.conf | tail -n 1)" = 'sshd_enable="YES"' ] &&

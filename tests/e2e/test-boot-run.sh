@@ -1,0 +1,222 @@
+#!/bin/bash
+# relive boot around QEMU: arguments, exit codes, the console, the end of it.
+# A script stands in for QEMU, so that each case takes no time; test-boot.sh
+# has real firmware.
+. "$(dirname "$0")/lib.sh"
+need xorriso python3
+
+bin=$work/bin
+mkdir "$bin" "$work/tree" "$work/tmp"
+export TMPDIR=$work/tmp PATH=$bin:$PATH
+seq 1 2000 >"$work/tree/file"
+xorriso -as mkisofs -quiet -R -b file -no-emul-boot -o "$work/bios.iso" \
+	"$work/tree" 2>/dev/null
+xorriso -as mkisofs -quiet -R -e file -no-emul-boot -o "$work/efi,v2.iso" \
+	"$work/tree" 2>/dev/null
+sha256sum "$work"/*.iso >"$work/before"
+
+# QEMU is what stands in $work/behaviour, a script; its arguments go to a file.
+cat >"$bin/qemu-system-x86_64" <<SH
+#!/bin/bash
+case "\$*" in
+*isa-debug-exit*) . "$work/kvm" ;;
+*) printf '%s\n' "\$@" >"$work/args"; echo \$\$ >"$work/pid"
+	. "$work/behaviour" ;;
+esac
+SH
+chmod 755 "$bin/qemu-system-x86_64"
+echo 'exit 1' >"$work/kvm"
+
+behave() { # behave: the stand-in does what standard input says
+	cat >"$work/behaviour"
+}
+
+has_arg() { # has_arg PATTERN: of the last run
+	grep -q -- "$1" "$work/args"
+}
+
+ended() { # the stand-in of the last run is gone, even if nobody reaps it
+	local stat
+	stat=$(cat "/proc/$(cat "$work/pid")/stat" 2>/dev/null) || return 0
+	case $stat in *') Z '*) return 0 ;; esac
+	return 1
+}
+
+boot() {
+	"$relive" boot --accel tcg "$@"
+}
+
+# -- what is expected ---------------------------------------------------------
+
+behave <<'SH'
+printf 'boot\r\n\033[1mlog\033[0min: '
+exec sleep 1000
+SH
+check "the text is found across escape sequences" \
+	boot "$work/bios.iso" --expect 'login:' --serial-log "$work/log"
+check "and QEMU has been ended" ended
+printf 'boot\r\n\033[1mlog\033[0min: ' >"$work/want"
+same "the log has the console byte for byte" "$work/want" "$work/log"
+check "nothing is printed" [ ! -s "$work/out" ]
+
+boot "$work/bios.iso" --expect missing --timeout 1 >"$work/out" 2>"$work/err"
+check "time up: exit code 1" [ $? = 1 ]
+check "time up: said" grep -q "'missing' did not appear within 1 sec" \
+	"$work/err"
+check "time up: the last lines are shown" grep -q '^login:' "$work/err"
+check "time up: QEMU has been ended" ended
+
+behave <<'SH'
+echo 'panic: no root'
+SH
+boot "$work/bios.iso" --expect login: 2>"$work/err"
+check "an end without the text: exit code 1" [ $? = 1 ]
+check "an end without the text: said" \
+	grep -q "'login:' had not appeared when the machine ended" "$work/err"
+check "an end without the text: the last lines are shown" \
+	grep -qx 'panic: no root' "$work/err"
+
+behave <<'SH'
+head -c 300000 /dev/zero | tr '\0' x
+echo ' at last'
+SH
+check "a text that comes right before the end is found" \
+	boot "$work/bios.iso" --expect 'x at last'
+
+behave <<'SH'
+trap '' TERM
+echo deaf
+while :; do sleep 1; done
+SH
+check "a QEMU that does not end is killed" timeout 30 \
+	"$relive" boot --accel tcg "$work/bios.iso" --expect deaf
+check "it is gone" ended
+
+# -- without ------------------------------------------------------------------
+
+behave <<'SH'
+IFS= read -r line && echo "got $line"
+SH
+echo hello | boot "$work/bios.iso" >"$work/got"
+check "standard input goes to the console, its output comes back" \
+	grep -qx 'got hello' "$work/got"
+
+behave <<'SH'
+echo "qemu-system-x86_64: warning: something" >&2
+echo "qemu-system-x86_64: -foo: invalid option" >&2
+exit 1
+SH
+boot "$work/bios.iso" -- -foo </dev/null 2>"$work/err"
+check "QEMU fails: exit code 1" [ $? = 1 ]
+echo 'relive: warning: qemu-system-x86_64: warning: something
+relive: qemu-system-x86_64: -foo: invalid option' >"$work/want"
+same "QEMU fails: in its words" "$work/want" "$work/err"
+check "its last argument is ours" [ "$(tail -n 1 "$work/args")" = -foo ]
+
+behave <<'SH'
+exec sleep 1000
+SH
+refuse "a time limit ends the machine" 1 'still running after 1 seconds' \
+	boot "$work/bios.iso" --timeout 1
+for signal in INT TERM HUP; do
+	rm -f "$work/pid"
+	# a shell starts background jobs with SIGINT ignored
+	python3 -c 'import signal, os, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])' "$relive" boot --accel tcg \
+		"$work/bios.iso" </dev/null >"$work/out" 2>"$work/err" &
+	until [ -s "$work/pid" ]; do sleep 0.05; done
+	kill -s "$signal" $!
+	wait $!
+	check "SIG$signal: exit code 1" [ $? = 1 ]
+	check "SIG$signal: QEMU has been ended" ended
+done
+rm -f "$work/pid"
+"$relive" boot --accel tcg "$work/bios.iso" </dev/null >/dev/null 2>&1 &
+until [ -s "$work/pid" ]; do sleep 0.05; done
+kill -9 $!
+wait $! 2>/dev/null
+for _ in $(seq 100); do ended && break; sleep 0.05; done
+check "QEMU dies with us" ended
+
+# -- on a terminal ------------------------------------------------------------
+
+behave <<'SH'
+echo ready
+exec cat
+SH
+cat >"$work/terminal.py" <<'PY'
+import os, pty, sys, termios, tty
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+def until(text):
+    got = b''
+    while text not in got:
+        got += os.read(fd, 1000)
+    return got
+until(b'ready')
+os.write(fd, b'\x03abc\r')         # Ctrl-C goes to the guest
+assert b'\x03abc\r' in until(b'abc\r')
+assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+os.write(fd, b'\x1d')              # Ctrl-] is ours
+_, status = os.waitpid(pid, 0)
+assert status == 0, status
+assert termios.tcgetattr(fd)[tty.LFLAG] & termios.ECHO
+PY
+check "keys go to the guest, Ctrl-] ends, the terminal is put back" \
+	timeout 30 python3 "$work/terminal.py" "$relive" boot --accel tcg \
+	"$work/bios.iso"
+
+# -- the machine --------------------------------------------------------------
+
+behave </dev/null
+check "a CD by default" boot "$work/bios.iso"
+check "it is read-only" has_arg 'readonly=on.*bios.iso'
+check "1 GiB of memory" has_arg '^1024M$'
+check "no network" sh -c "! grep -q 'nic\|netdev' '$work/args'"
+check "--usb" boot "$work/efi,v2.iso" --usb --memory 256M
+check "a stick's changes are dropped, commas are doubled" \
+	has_arg 'snapshot=on,file=.*efi,,v2.iso'
+check "--memory" has_arg '^256M$'
+echo 'exit 85' >"$work/kvm"
+if [ -w /dev/kvm ]; then
+	check "KVM where a guest answers" "$relive" boot "$work/bios.iso"
+	check "it is used" has_arg '^kvm$'
+	echo 'echo "KVM internal error. Suberror: 1" >&2; exec sleep 1000' \
+		>"$work/kvm"
+	check "none where one does not" timeout 9 \
+		"$relive" boot "$work/bios.iso"
+	check "it is not used" has_arg '^tcg$'
+else
+	skip "KVM where a guest answers" "no /dev/kvm"
+fi
+check "--accel kvm asks nobody" "$relive" boot --accel kvm "$work/bios.iso"
+check "it is used as said" has_arg '^kvm$'
+
+# -- what cannot be -----------------------------------------------------------
+
+refuse "no boot entry for a BIOS" 1 'no boot entry for a BIOS' \
+	boot "$work/efi,v2.iso"
+refuse "no boot entry for UEFI" 1 'no boot entry for UEFI' \
+	boot --uefi "$work/bios.iso"
+truncate -s 1M "$work/zero"
+refuse "no image" 1 'a machine boots ISOs and disk images' boot "$work/zero"
+refuse "a missing image" 1 nosuch boot "$work/nosuch.iso"
+refuse "the image as its own log" 1 'is the input itself' \
+	boot "$work/bios.iso" --serial-log "$work/bios.iso"
+refuse "a log that cannot be" 1 "cannot create '/nosuch/log'" \
+	boot "$work/bios.iso" --serial-log /nosuch/log
+refuse "an empty text" 2 'takes a text' boot "$work/bios.iso" --expect ''
+refuse "a bad time" 2 'no number of seconds' boot "$work/bios.iso" --timeout 0
+refuse "a bad size" 2 'no size of a memory' boot "$work/bios.iso" --memory 1k
+refuse "a bad accelerator" 2 'tcg or kvm' boot --accel hvf "$work/bios.iso"
+refuse "two images" 2 'one argument too many' \
+	boot "$work/bios.iso" "$work/bios.iso"
+refuse "no QEMU" 1 'package qemu-system-x86' \
+	env PATH=/nonexistent "$relive" boot "$work/bios.iso"
+
+sha256sum "$work"/*.iso >"$work/after"
+same "the images are what they were" "$work/before" "$work/after"
+check "no temporary file is left" [ -z "$(ls -A "$TMPDIR")" ]
+end

@@ -178,7 +178,9 @@ MKIMAGE = \
 	mkimage/info_boot.c \
 	mkimage/info_image.c \
 	mkimage/info_ufs.c \
+	mkimage/kld_hints.c \
 	mkimage/kmod.c \
+	mkimage/loader_conf.c \
 	mkimage/outfile.c \
 	mkimage/path.c \
 	mkimage/plan.c \
@@ -197,6 +199,7 @@ MKIMAGE = \
 	mkimage/tree_out.c \
 	mkimage/tree_source.c \
 	mkimage/tree_view.c \
+	mkimage/trim.c \
 	mkimage/uzip_args.c \
 	mkimage/view.c \
 
@@ -229,7 +232,9 @@ UNIT = \
 	tests/unit/test_iso_check \
 	tests/unit/test_iso_patch \
 	tests/unit/test_iso_plan \
+	tests/unit/test_kld_hints \
 	tests/unit/test_kmod \
+	tests/unit/test_loader_conf \
 	tests/unit/test_outfile \
 	tests/unit/test_overlay \
 	tests/unit/test_overlay_crash \
@@ -245,6 +250,7 @@ UNIT = \
 	tests/unit/test_tree_gzip \
 	tests/unit/test_tree_source \
 	tests/unit/test_tree_view \
+	tests/unit/test_trim \
 	tests/unit/test_ufs_changes \
 	tests/unit/test_ufs_check \
 	tests/unit/test_ufs_check_tree \

@@ -1,3 +1,7 @@
+/*
+ * Workers are started by the first run that has use for them, so that a
+ * process can open files, and confine itself, while it has one thread.
+ */
 #include "pool.h"
 
 #include <pthread.h>
@@ -10,10 +14,11 @@ struct pool {
 	pthread_mutex_t turn; /* held over one run; taken before lock */
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t start, done;
-	unsigned nthreads; /* started workers */
+	unsigned nthreads, most; /* workers started, and wanted */
 	pthread_t *threads;
 	bool quit;
 	uint64_t run;  /* number of the current run */
+	uint64_t born; /* of the last run before the workers were started */
 	unsigned busy; /* workers that have not finished it */
 	size_t n, next, failed_at;
 	int error;
@@ -48,9 +53,10 @@ static void *
 worker(void *arg)
 {
 	struct pool *p = arg;
-	uint64_t seen = 0;
+	uint64_t seen;
 
 	pthread_mutex_lock(&p->lock);
+	seen = p->born;
 	for (;;) {
 		while (!p->quit && p->run == seen)
 			pthread_cond_wait(&p->start, &p->lock);
@@ -75,6 +81,18 @@ run_alone(size_t n, int (*work)(void *arg, size_t i), void *arg)
 	return rc < 0 ? rc : 0;
 }
 
+/* Where no thread can be had, those that there are do the work. */
+static void
+start_workers(struct pool *p)
+{
+	if (p->nthreads > 0)
+		return;
+	p->born = p->run;
+	while (p->nthreads < p->most &&
+	    pthread_create(&p->threads[p->nthreads], NULL, worker, p) == 0)
+		p->nthreads++;
+}
+
 int
 pool_run(struct pool *p, size_t n, int (*work)(void *arg, size_t i), void *arg)
 {
@@ -84,6 +102,8 @@ pool_run(struct pool *p, size_t n, int (*work)(void *arg, size_t i), void *arg)
 		return run_alone(n, work, arg);
 	pthread_mutex_lock(&p->turn);
 	pthread_mutex_lock(&p->lock);
+	if (n > 1)
+		start_workers(p);
 	p->n = n;
 	p->next = 0;
 	p->error = 0;
@@ -104,7 +124,7 @@ pool_run(struct pool *p, size_t n, int (*work)(void *arg, size_t i), void *arg)
 unsigned
 pool_threads(const struct pool *p)
 {
-	return p->nthreads + 1;
+	return p->most + 1;
 }
 
 int
@@ -116,6 +136,7 @@ pool_open(unsigned threads, struct pool **out)
 		return -ENOMEM;
 	if (threads == 0)
 		threads = compat_ncpu();
+	p->most = threads - 1;
 	p->threads = calloc(threads, sizeof(*p->threads));
 	if (p->threads == NULL) {
 		free(p);
@@ -125,18 +146,23 @@ pool_open(unsigned threads, struct pool **out)
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->start, NULL);
 	pthread_cond_init(&p->done, NULL);
-	while (p->nthreads < threads - 1) {
-		int rc =
-		    pthread_create(&p->threads[p->nthreads], NULL, worker, p);
-
-		if (rc != 0) {
-			pool_close(p);
-			return -rc;
-		}
-		p->nthreads++;
-	}
 	*out = p;
 	return 0;
+}
+
+void
+pool_rest(struct pool *p)
+{
+	pthread_mutex_lock(&p->turn);
+	pthread_mutex_lock(&p->lock);
+	p->quit = true;
+	pthread_cond_broadcast(&p->start);
+	pthread_mutex_unlock(&p->lock);
+	for (unsigned i = 0; i < p->nthreads; i++)
+		pthread_join(p->threads[i], NULL);
+	p->nthreads = 0;
+	p->quit = false;
+	pthread_mutex_unlock(&p->turn);
 }
 
 void
@@ -144,12 +170,7 @@ pool_close(struct pool *p)
 {
 	if (p == NULL)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->quit = true;
-	pthread_cond_broadcast(&p->start);
-	pthread_mutex_unlock(&p->lock);
-	for (unsigned i = 0; i < p->nthreads; i++)
-		pthread_join(p->threads[i], NULL);
+	pool_rest(p);
 	pthread_cond_destroy(&p->start);
 	pthread_cond_destroy(&p->done);
 	pthread_mutex_destroy(&p->turn);

@@ -12,8 +12,8 @@
 struct pool;
 
 /*
- * Start threads - 1 workers (the caller of pool_run is one more); 0 means one
- * a processor.  -ENOMEM, -EAGAIN.
+ * A pool of threads - 1 workers (the caller of pool_run is one more); 0 means
+ * one a processor.  They are started when there is work.  -ENOMEM.
  */
 MUST_CHECK int pool_open(unsigned threads, struct pool **out);
 
@@ -29,6 +29,12 @@ MUST_CHECK int pool_run(
 
 /* How many threads take part in a run. */
 unsigned pool_threads(const struct pool *pool);
+
+/*
+ * End the workers, until there is work again: afterwards the calling thread
+ * may be the only one.
+ */
+void pool_rest(struct pool *pool);
 
 /* Ends the workers.  NULL is fine. */
 void pool_close(struct pool *pool);

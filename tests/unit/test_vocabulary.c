@@ -1,3 +1,5 @@
+#include <dirent.h>
+
 #include "../../imgfmt/bitmap.h"
 #include "../../imgfmt/bytes.h"
 #include "../../imgfmt/crc32c.h"
@@ -79,7 +81,45 @@ a_pool_does_each_piece_once(void)
 	pool_close(pool);
 }
 
+static int
+threads_now(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	int n = -2; /* "." and ".." */
+
+	if (tasks == NULL)
+		return -1;
+	while (readdir(tasks) != NULL)
+		n++;
+	(void)closedir(tasks);
+	return n;
+}
+
+static void
+a_pool_has_no_threads_but_while_it_is_used(void)
+{
+	unsigned char done[100] = {0};
+	int before = threads_now();
+	struct pool *pool;
+
+	CHECK_EQ(pool_open(4, &pool), 0);
+	CHECK_EQ(pool_threads(pool), 4);
+	CHECK_EQ(threads_now(), before);
+	for (int round = 1; round <= 3; round++) {
+		CHECK_EQ(pool_run(pool, 1, mark, done), 0);
+		CHECK_EQ(pool_run(pool, sizeof(done), mark, done), 0);
+		CHECK_EQ(done[99], round);
+		if (before > 0)
+			CHECK_EQ(threads_now(), before + 3);
+		pool_rest(pool);
+		CHECK_EQ(threads_now(), before);
+	}
+	pool_close(pool);
+}
+
 TESTS({"integers keep their byte order", integers_keep_their_byte_order},
     {"crc32c is the one UFS stores", crc32c_is_the_one_ufs_stores},
     {"bit runs agree with single bits", bit_runs_agree_with_single_bits},
-    {"a pool does each piece once", a_pool_does_each_piece_once})
+    {"a pool does each piece once", a_pool_does_each_piece_once},
+    {"a pool has no threads but while it is used",
+	a_pool_has_no_threads_but_while_it_is_used})

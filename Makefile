@@ -8,9 +8,11 @@ WARN = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wundef \
 PKGS = fuse3 libarchive liblz4 liblzma libzstd libdeflate libelf zlib json-c
 PKG_CFLAGS != pkg-config --cflags $(PKGS) 2>/dev/null || true
 PKG_LIBS != pkg-config --libs $(PKGS) 2>/dev/null || true
+# Linux's alone.
+SECCOMP_LIBS != pkg-config --libs libseccomp 2>/dev/null || true
 ALL_CFLAGS = $(WARN) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread \
 	$(PKG_CFLAGS) $(CFLAGS)
-LIBS = $(PKG_LIBS) -pthread
+LIBS = $(PKG_LIBS) $(SECCOMP_LIBS) -pthread
 SAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 
@@ -31,6 +33,7 @@ IMGFMT = \
 	imgfmt/blkdev_sparse.c \
 	imgfmt/cache_map.c \
 	imgfmt/compat.c \
+	imgfmt/compat_confine.c \
 	imgfmt/compat_xattr.c \
 	imgfmt/crc32c.c \
 	imgfmt/fat.c \
@@ -104,6 +107,7 @@ IMGFMT = \
 FUSEFS = \
 	fusefs/fuse_dirs.c \
 	fusefs/fuse_flush.c \
+	fusefs/fuse_helper.c \
 	fusefs/fuse_main.c \
 	fusefs/fuse_nodes.c \
 	fusefs/fuse_ops.c \
@@ -221,6 +225,7 @@ UNIT = \
 	tests/unit/test_boot \
 	tests/unit/test_cache \
 	tests/unit/test_cmd \
+	tests/unit/test_confine \
 	tests/unit/test_create \
 	tests/unit/test_fat \
 	tests/unit/test_fuse \

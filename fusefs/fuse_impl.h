@@ -5,6 +5,7 @@
  *	fuse_main.c     mount, daemon, loop, end
  *	fuse_options.c  -o
  *	fuse_signals.c  the thread that waits for signals
+ *	fuse_helper.c   a process that unmounts and logs for a confined one
  *	fuse_flush.c    when the engine flushes, and who waits for it
  *	fuse_nodes.c    inodes the kernel knows of
  *	fuse_dirs.c     what an open directory lists
@@ -28,6 +29,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "../imgfmt/log.h"
 #include "mount.h"
 #include "session.h"
 
@@ -39,6 +41,7 @@ struct server {
 	struct session *session;
 	struct ufs *fs; /* NULL: a view without one */
 	struct fuse_session *fuse;
+	struct pool *pool;
 	struct nodes *nodes;
 	struct flusher *flusher; /* NULL: read-only */
 	const char *dir;         /* mount point, as the kernel sees it */
@@ -219,6 +222,23 @@ void ops_symlink(
 
 /* The kernel serves the mount: let the command that started us end. */
 void server_ready(struct server *server);
+
+/* -- fuse_helper.c --------------------------------------------------------- */
+
+/*
+ * Start the helper for what will be mounted at dir; to be called before any
+ * other thread is started.
+ */
+MUST_CHECK int helper_open(const char *dir);
+/* Ends it.  Without one that is fine. */
+void helper_close(void);
+/*
+ * Unmount as compat_unmount does.  -EPIPE: the helper is gone.  One thread at
+ * a time.
+ */
+MUST_CHECK int helper_unmount(bool lazy);
+/* A log_sink: to syslog. */
+void helper_say(enum log_level level, const char *line);
 
 /* -- fuse_signals.c -------------------------------------------------------- */
 

@@ -4,12 +4,16 @@
  * The command forks first; the child opens the image, mounts, and tells the
  * parent through a pipe once the kernel has accepted the mount.  Until then it
  * complains on the caller's standard error, afterwards to syslog.
+ *
+ * Between mounting and serving the daemon confines itself.  That binds only
+ * the thread that asks for it and those that it starts: all others are started
+ * later, and the pool's are sent home.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <syslog.h>
 #include <time.h>
 
 #include "../imgfmt/compat.h"
@@ -24,19 +28,6 @@ enum {
 };
 
 /* -- the way messages go --------------------------------------------------- */
-
-static void
-to_syslog(enum log_level level, const char *line)
-{
-	static const int priority[] = {
-	    [LOG_ERROR_LEVEL] = LOG_ERR,
-	    [LOG_WARN_LEVEL] = LOG_WARNING,
-	    [LOG_INFO_LEVEL] = LOG_INFO,
-	    [LOG_DEBUG_LEVEL] = LOG_DEBUG,
-	};
-
-	syslog(priority[level], "%s", line);
-}
 
 /* libfuse's own complaints, one line each, in our words' place. */
 __attribute__((format(printf, 2, 0))) static void
@@ -186,7 +177,6 @@ static int
 start_server(struct server *server, const struct mount_plan *plan)
 {
 	struct ufs_info info;
-	int rc = 0;
 
 	server->fs = server->session->fs;
 	server->read_only = plan->read_only;
@@ -199,9 +189,7 @@ start_server(struct server *server, const struct mount_plan *plan)
 	}
 	if (server->read_only)
 		return 0;
-	if (server->fs != NULL)
-		rc = nodes_open(server->fs, &server->nodes);
-	return rc < 0 ? rc : flusher_open(server, &server->flusher);
+	return server->fs == NULL ? 0 : nodes_open(server->fs, &server->nodes);
 }
 
 /* -- becoming a daemon ----------------------------------------------------- */
@@ -231,8 +219,7 @@ detach(void)
 	if (null < 0 || chdir("/") < 0)
 		return -errno;
 	(void)setsid();
-	openlog("relive", LOG_PID, LOG_DAEMON);
-	log_set_sink(to_syslog);
+	log_set_sink(helper_say);
 	for (int fd = 0; fd <= 2; fd++)
 		if (dup2(null, fd) < 0)
 			return -errno;
@@ -294,20 +281,53 @@ finish(struct server *server)
 	return 0;
 }
 
+/* From here on only what serving takes. */
+static void
+confine(const struct server *server)
+{
+	unsigned done;
+
+	pool_rest(server->pool);
+	done = compat_confine(server->read_only ? -1 : server->session->folder);
+	log_debug("confined: paths %s, rights %s, system calls %s",
+	    done & COMPAT_CONFINED_PATHS ? "yes" : "no",
+	    done & COMPAT_CONFINED_RIGHTS ? "yes" : "no",
+	    done & COMPAT_CONFINED_CALLS ? "yes" : "no");
+}
+
 static int
 serve_mounted(struct server *server, bool foreground)
 {
-	int rc = signals_open(server);
+	int rc = foreground ? 0 : detach();
 
-	if (rc == 0 && !foreground)
-		rc = detach();
-	if (rc == 0 && server->flusher != NULL)
+	if (rc == 0 && !server->read_only)
 		rc = session_mark_mounted(server->session, server->dir);
+	if (rc == 0) {
+		confine(server);
+		if (!server->read_only)
+			rc = flusher_open(server, &server->flusher);
+	}
+	if (rc == 0)
+		rc = signals_open(server);
 	if (rc < 0)
 		log_error("'%s': %s", server->dir, strerror(-rc));
 	else
 		rc = run_loop(server);
 	return rc;
+}
+
+/* Make sure that the mount is gone. */
+static void
+leave_mount(struct server *server)
+{
+	struct pollfd connection = {.fd = fuse_session_fd(server->fuse)};
+	/* Ended by the kernel: something else may be mounted there by now. */
+	bool gone =
+	    poll(&connection, 1, 0) == 1 && connection.revents & POLLERR;
+
+	fuse_session_destroy(server->fuse);
+	if (!gone && helper_unmount(true) < 0)
+		log_debug("'%s' is left mounted", server->dir);
 }
 
 /* Mount, serve until unmounted, finish. */
@@ -328,9 +348,8 @@ serve(struct server *server, const struct mount_options *options,
 		return -ENOTSUP;
 	}
 	rc = serve_mounted(server, options->foreground || options->debug);
-	fuse_session_unmount(server->fuse);
-	fuse_session_destroy(server->fuse);
-	if (server->flusher != NULL) {
+	leave_mount(server);
+	if (!server->read_only) {
 		flusher_close(server->flusher);
 		server->flusher = NULL;
 		last = finish(server);
@@ -349,16 +368,15 @@ run(const struct mount_options *options, const struct mount_plan *plan,
 	struct server server = {.dir = dir, .ready_fd = ready_fd};
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	scoped(freep) char *source = NULL;
-	struct pool *pool = NULL;
-	int rc;
+	int rc = helper_open(dir);
 
 	compat_memory_pools_few();
-	signals_block(true);
-	rc = pool_open(0, &pool);
-	signals_block(false); /* unpacking a .gz takes time */
+	(void)umask(077);
 	if (rc == 0)
-		rc = open_session(options, plan, pool, &server.session);
-	signals_block(true);
+		rc = pool_open(0, &server.pool);
+	if (rc == 0)
+		rc = open_session(options, plan, server.pool, &server.session);
+	signals_block(true); /* until here: unpacking a .gz takes time */
 	if (rc == 0)
 		rc = start_server(&server, plan);
 	if (rc == 0)
@@ -373,7 +391,8 @@ run(const struct mount_options *options, const struct mount_plan *plan,
 	flusher_close(server.flusher);
 	nodes_close(server.nodes);
 	session_close(server.session);
-	pool_close(pool);
+	pool_close(server.pool);
+	helper_close();
 	write_status(server.ready_fd, rc < 0 ? rc : -EIO);
 	return rc;
 }

@@ -1,6 +1,6 @@
 /*
  * SIGTERM, SIGINT and SIGHUP end the daemon.  All threads block them; one waits
- * for them, and does it the orderly way first: a plain unmount, by a child
+ * for them, and does it the orderly way first: a plain unmount, by the helper
  * while the loop still serves, so that pages that are mapped and dirty still
  * arrive.  Where files are open that is refused; then the loop is ended, and
  * the mount taken away from whoever uses it.
@@ -8,9 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 
-#include "../imgfmt/compat.h"
 #include "../imgfmt/log.h"
 #include "fuse_impl.h"
 
@@ -35,23 +33,6 @@ on_wake(int signal)
 	(void)signal;
 }
 
-/* In a child: a daemon must not call into its own mount. */
-static bool
-unmounted_by_child(const char *dir)
-{
-	pid_t child = fork();
-	int status;
-
-	if (child == 0)
-		_exit(compat_unmount(dir, false) == 0 ? 0 : 1);
-	if (child < 0)
-		return false;
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return false;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 static void *
 wait_for_signals(void *arg)
 {
@@ -66,7 +47,7 @@ wait_for_signals(void *arg)
 	if (rc < 0)
 		log_error("flushing '%s' before the end: %s", server->dir,
 		    strerror(-rc));
-	if (!unmounted_by_child(server->dir)) {
+	if (helper_unmount(false) < 0) {
 		fuse_session_exit(server->fuse);
 		pthread_kill(loop_thread, SIGUSR1);
 	}

@@ -51,6 +51,15 @@ say_folder(const char *dir, int rc)
 	return rc;
 }
 
+/* A reader cannot choose another one. */
+static int
+say_unreadable(const char *dir, int rc)
+{
+	log_error("the session folder '%s': %s%s", dir, strerror(-rc),
+	    rc == -EACCES ? "; it is its user's alone" : "");
+	return rc;
+}
+
 /* Make the folder for a writer, open it and take its lock. */
 static int
 claim_folder(struct opening *o)
@@ -66,7 +75,7 @@ claim_folder(struct opening *o)
 		    o->place.path);
 		return -EINVAL;
 	}
-	if (mkdir(session->dir, 0777) == 0)
+	if (mkdir(session->dir, 0700) == 0)
 		o->made_folder = true;
 	else if (errno != EEXIST)
 		return say_folder(session->dir, -errno);
@@ -104,7 +113,7 @@ look_into_folder(struct opening *o)
 	if (session->folder < 0)
 		return errno == ENOENT && o->options->dir == NULL
 		    ? 0
-		    : say_folder(session->dir, -errno);
+		    : say_unreadable(session->dir, -errno);
 	return o->options->wait ? session_settle(session->folder, session->dir)
 				: 0;
 }

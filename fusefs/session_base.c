@@ -160,7 +160,7 @@ session_base_write(int folder, const struct session_base *base)
 {
 	static const char temporary[] = "base.new";
 	int fd = openat(
-	    folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	    folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	int rc = fd < 0 ? -errno : write_text(fd, base);
 
 	if (rc == 0 && renameat(folder, temporary, folder, "base") < 0)

@@ -40,7 +40,7 @@ try_lock(int folder, int flags, int how)
 {
 	for (;;) {
 		int fd = openat(
-		    folder, "lock", flags | O_CLOEXEC | O_NOFOLLOW, 0666);
+		    folder, "lock", flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 		int rc;
 
 		if (fd < 0)
@@ -184,7 +184,7 @@ static int
 write_mount(int folder, const char *text)
 {
 	int fd = openat(
-	    folder, "mount", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	    folder, "mount", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	size_t len = strlen(text);
 	int rc = 0;
 

@@ -129,7 +129,7 @@ compat_unmount(const char *dir, bool lazy)
 int
 compat_nameless_file(const char *dir)
 {
-	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return errno == EISDIR ? -EOPNOTSUPP : -errno;

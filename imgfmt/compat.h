@@ -90,6 +90,22 @@ MUST_CHECK int compat_nameless_file(const char *dir);
 /* 0 also where path exists already: somebody was faster. */
 MUST_CHECK int compat_name_file(int fd, const char *path);
 
+/* What compat_confine could do on this host. */
+enum {
+	COMPAT_CONFINED_PATHS = 1, /* files but the folder's are out of reach */
+	COMPAT_CONFINED_RIGHTS = 2, /* root's rights are gone */
+	COMPAT_CONFINED_CALLS = 4, /* no programs, processes, sockets, mounts */
+};
+
+/*
+ * Give up for good what a daemon does not need: from here on the process, whose
+ * only thread the caller must be, reads and writes the files that it has open
+ * and those beneath folder (-1: none), starts threads, and does nothing else;
+ * other calls fail.  Other processes cannot look into it.
+ * What of that was done; what this host cannot do is said with -v.
+ */
+MUST_CHECK unsigned compat_confine(int folder);
+
 /*
  * In a child: be killed when the process parent, which forked it, ends.
  * -ESRCH: it has.

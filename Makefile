@@ -117,6 +117,7 @@ FUSEFS = \
 	fusefs/fuse_ops_xattr.c \
 	fusefs/fuse_options.c \
 	fusefs/fuse_perm.c \
+	fusefs/fuse_relive.c \
 	fusefs/fuse_signals.c \
 	fusefs/fuse_umount.c \
 	fusefs/fuse_view_block.c \

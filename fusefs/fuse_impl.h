@@ -10,6 +10,7 @@
  *	fuse_nodes.c    inodes the kernel knows of
  *	fuse_dirs.c     what an open directory lists
  *	fuse_perm.c     what file flags forbid; whom new files belong to
+ *	fuse_relive.c   attributes of our own: relive.flags, relive.birthtime
  *	fuse_ops*.c     the request handlers of the tree
  *	fuse_view_*.c   those of the other views
  *	fuse_umount.c   the other side: relive umount
@@ -46,6 +47,7 @@ struct server {
 	struct flusher *flusher; /* NULL: read-only */
 	const char *dir;         /* mount point, as the kernel sees it */
 	bool read_only, fakeroot, grpid;
+	bool no_flags; /* chflags(1) is kept but not obeyed */
 	uint32_t block_size;
 	atomic_int_fast64_t changed; /* when, where the view keeps no times */
 	int ready_fd; /* told once the kernel has accepted the mount; or -1 */
@@ -75,7 +77,7 @@ swap_root(uint64_t ino)
 /* -- fuse_options.c -------------------------------------------------------- */
 
 struct mount_plan {
-	bool read_only, fakeroot, grpid;
+	bool read_only, fakeroot, grpid, no_flags;
 	uint64_t size_limit; /* of size=, or 0 */
 	char *kernel;        /* what libfuse and the kernel are told, joined */
 };
@@ -153,6 +155,22 @@ MUST_CHECK int perm_check_name(
 /* Owner, group and mode of something new in dir; also checks PERM_ENTER. */
 MUST_CHECK int perm_new(const struct server *server, const struct fuse_ctx *ctx,
     uint64_t dir, mode_t mode, struct ufs_new *out);
+
+/* -- fuse_relive.c --------------------------------------------------------- */
+
+enum { RELIVE_VALUE_MAX = 256 };
+
+/* Whether an attribute's name is in our own name space, "relive.". */
+bool relive_is_own(const char *name);
+/* Its value as text.  -ENOXATTR. */
+MUST_CHECK int relive_get(struct server *server, uint64_t ino, const char *name,
+    char text[RELIVE_VALUE_MAX]);
+/* -EINVAL: no such value; -EPERM: not for the caller; -EOPNOTSUPP. */
+MUST_CHECK int relive_set(fuse_req_t req, uint64_t ino, const char *name,
+    const char *text, size_t len);
+
+/* chflags(2) by the caller.  -EPERM, -EROFS. */
+MUST_CHECK int set_file_flags(fuse_req_t req, uint64_t ino, uint32_t flags);
 
 /* -- fuse_ops*.c ----------------------------------------------------------- */
 

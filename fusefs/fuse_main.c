@@ -182,6 +182,7 @@ start_server(struct server *server, const struct mount_plan *plan)
 	server->read_only = plan->read_only;
 	server->fakeroot = plan->fakeroot;
 	server->grpid = plan->grpid;
+	server->no_flags = plan->no_flags;
 	atomic_init(&server->changed, (int_fast64_t)ufs_now().tv_sec);
 	if (server->fs != NULL) {
 		ufs_info(server->fs, &info);

@@ -104,6 +104,27 @@ drop_set_gid(fuse_req_t req, uint64_t ino, unsigned *set, struct ufs_attr *want)
 	return 0;
 }
 
+/* As FreeBSD's utimensat(2): nothing was changed before it was born. */
+static int
+follow_birth(
+    struct server *server, uint64_t ino, unsigned *set, struct ufs_attr *want)
+{
+	struct ufs_attr now;
+	int rc;
+
+	if ((*set & UFS_SET_MTIME) == 0)
+		return 0;
+	rc = ufs_getattr(server->fs, ino, &now);
+	if (rc == 0 &&
+	    (want->mtime.tv_sec < now.birth.tv_sec ||
+		(want->mtime.tv_sec == now.birth.tv_sec &&
+		    want->mtime.tv_nsec < now.birth.tv_nsec))) {
+		*set |= UFS_SET_BIRTH;
+		want->birth = want->mtime;
+	}
+	return rc;
+}
+
 static int
 set_attr(fuse_req_t req, uint64_t ino, const struct stat *st, int to_set,
     struct ufs_attr *attr)
@@ -113,6 +134,8 @@ set_attr(fuse_req_t req, uint64_t ino, const struct stat *st, int to_set,
 	unsigned set = set_of(st, to_set, &want);
 	int rc = drop_set_gid(req, ino, &set, &want);
 
+	if (rc == 0)
+		rc = follow_birth(server, ino, &set, &want);
 	if (rc == 0 && (set & UFS_SET_SIZE) != 0)
 		rc = flush_admit(server->flusher);
 	if (rc == 0 && set != 0)
@@ -197,18 +220,14 @@ from_linux(uint32_t want, bool x, uint32_t *flags)
 }
 
 static int
-set_linux_flags(struct server *server, uint64_t ino, uint32_t want, bool x)
+set_linux_flags(fuse_req_t req, uint64_t ino, uint32_t want, bool x)
 {
 	struct ufs_attr attr;
-	int rc = ufs_getattr(server->fs, ino, &attr);
+	int rc = ufs_getattr(server_of(req)->fs, ino, &attr);
 
-	if (server->read_only)
-		return -EROFS;
 	if (rc == 0)
 		rc = from_linux(want, x, &attr.flags);
-	if (rc < 0)
-		return rc;
-	return ufs_setattr(server->fs, ino, UFS_SET_FLAGS, &attr, &attr);
+	return rc < 0 ? rc : set_file_flags(req, ino, attr.flags);
 }
 
 static void
@@ -236,7 +255,7 @@ take_flags(fuse_req_t req, uint64_t ino, bool x, const void *in, size_t in_size)
 
 	if (in_size >= sizeof(want)) {
 		memcpy(&want, in, sizeof(want));
-		rc = set_linux_flags(server_of(req), ino, want, x);
+		rc = set_linux_flags(req, ino, want, x);
 	}
 	if (rc < 0) {
 		fuse_reply_err(req, -rc);

@@ -3,14 +3,12 @@
  *	user	  user.NAME, and trusted.freebsd.user.NAME of what is neither
  *		  file nor directory (where Linux has no user attributes)
  *	system	  trusted.freebsd.system.NAME
- * and, seen only by who asks for it, the flags of chflags(1) as text in
- * user.freebsd.flags or trusted.freebsd.flags.
+ * and, seen only by who asks for them, those of fuse_relive.c.
  */
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#include "../imgfmt/fflags.h"
 #include "fuse_impl.h"
 
 enum { VALUE_MAX = 64 << 10 };
@@ -23,13 +21,6 @@ static const struct {
     {"trusted.freebsd.user.", UFS_EA_USER},
     {"trusted.freebsd.system.", UFS_EA_SYSTEM},
 };
-
-static bool
-is_flags(const char *name)
-{
-	return strcmp(name, "user.freebsd.flags") == 0 ||
-	    strcmp(name, "trusted.freebsd.flags") == 0;
-}
 
 /* The name within FreeBSD's name space, which goes to *space; or NULL. */
 static const char *
@@ -61,14 +52,11 @@ reply_value(fuse_req_t req, int64_t n, const void *value, size_t size)
 }
 
 static void
-get_flags(fuse_req_t req, uint64_t ino, size_t size)
+get_own(fuse_req_t req, uint64_t ino, const char *name, size_t size)
 {
-	char text[256] = "";
-	struct ufs_attr attr;
-	int rc = ufs_getattr(server_of(req)->fs, ino, &attr);
+	char text[RELIVE_VALUE_MAX];
+	int rc = relive_get(server_of(req), ino, name, text);
 
-	if (rc == 0)
-		(void)fflags_text(attr.flags, text, sizeof(text));
 	reply_value(req, rc < 0 ? rc : (int64_t)strlen(text), text, size);
 }
 
@@ -80,8 +68,8 @@ ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	char *buf = NULL;
 	int64_t n;
 
-	if (is_flags(name)) {
-		get_flags(req, swap_root(ino), size);
+	if (relive_is_own(name)) {
+		get_own(req, swap_root(ino), name, size);
 		return;
 	}
 	own = freebsd_name(name, &space);
@@ -148,23 +136,6 @@ ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 /* -- changing -------------------------------------------------------------- */
 
-static int
-set_flags(struct server *server, uint64_t ino, const char *text, size_t len)
-{
-	struct ufs_attr attr;
-	uint32_t flags;
-	int rc = fflags_parse(text, len, &flags);
-
-	if (rc == 0)
-		rc = ufs_getattr(server->fs, ino, &attr);
-	if (rc < 0)
-		return rc;
-	if (((flags ^ attr.flags) & UFS_FLAG_SNAPSHOT) != 0)
-		return -EPERM;
-	attr.flags = flags;
-	return ufs_setattr(server->fs, ino, UFS_SET_FLAGS, &attr, &attr);
-}
-
 /* What setxattr's flags are called in the engine. */
 static int
 how_of(int flags)
@@ -183,9 +154,9 @@ ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	const char *own = freebsd_name(name, &space);
 	int rc;
 
-	if (is_flags(name)) {
+	if (relive_is_own(name)) {
 		reply_changed(
-		    req, set_flags(server, swap_root(ino), value, size));
+		    req, relive_set(req, swap_root(ino), name, value, size));
 		return;
 	}
 	rc = own == NULL ? -EOPNOTSUPP : flush_admit(server->flusher);
@@ -205,8 +176,9 @@ ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	const char *own = freebsd_name(name, &space);
 	int rc;
 
-	if (is_flags(name)) {
-		reply_changed(req, set_flags(server, swap_root(ino), "", 0));
+	if (relive_is_own(name)) { /* flags: none of them */
+		reply_changed(
+		    req, relive_set(req, swap_root(ino), name, "", 0));
 		return;
 	}
 	rc = own == NULL ? -EOPNOTSUPP

@@ -76,6 +76,8 @@ parse_own(struct parse *p, const char *word)
 		plan->fakeroot = true;
 	else if (strcmp(word, "grpid") == 0 || strcmp(word, "bsdgroups") == 0)
 		plan->grpid = true;
+	else if (strcmp(word, "noflags") == 0)
+		plan->no_flags = true;
 	else if (strcmp(word, "suid") == 0)
 		p->suid = true;
 	else if (strcmp(word, "dev") == 0)

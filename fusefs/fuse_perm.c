@@ -24,6 +24,17 @@ static const uint32_t forbidding[] = {
     [PERM_UNLINK] = IMMUTABLE | APPEND | NOUNLINK,
 };
 
+static bool
+is_forbidden(
+    const struct server *server, const struct ufs_attr *attr, enum perm_act act)
+{
+	uint32_t flags = attr->flags & forbidding[act];
+
+	if (server->no_flags)
+		flags &= SNAPSHOT;
+	return flags != 0;
+}
+
 int
 perm_check(const struct server *server, uint64_t ino, enum perm_act act)
 {
@@ -32,7 +43,7 @@ perm_check(const struct server *server, uint64_t ino, enum perm_act act)
 
 	if (rc < 0)
 		return rc;
-	return (attr.flags & forbidding[act]) != 0 ? -EPERM : 0;
+	return is_forbidden(server, &attr, act) ? -EPERM : 0;
 }
 
 int
@@ -45,7 +56,7 @@ perm_check_name(const struct server *server, uint64_t dir, const char *name)
 		rc = ufs_lookup(server->fs, dir, name, strlen(name), &attr);
 	if (rc < 0)
 		return rc;
-	return (attr.flags & forbidding[PERM_UNLINK]) != 0 ? -EPERM : 0;
+	return is_forbidden(server, &attr, PERM_UNLINK) ? -EPERM : 0;
 }
 
 int
@@ -57,7 +68,7 @@ perm_new(const struct server *server, const struct fuse_ctx *ctx, uint64_t dir,
 
 	if (rc < 0)
 		return rc;
-	if ((parent.flags & forbidding[PERM_ENTER]) != 0)
+	if (is_forbidden(server, &parent, PERM_ENTER))
 		return -EPERM;
 	*out = (struct ufs_new){.mode = mode,
 	    .uid = server->fakeroot ? 0 : ctx->uid,

@@ -27,7 +27,7 @@ struct mount_options {
 	 * fakeroot (the mounting user acts as root inside: nobody's
 	 * permissions are checked and new files belong to root),
 	 * default_permissions, allow_other, allow_root, auto_unmount,
-	 * [no]suid, [no]dev, [no]exec, [no]atime, grpid, size=.
+	 * [no]suid, [no]dev, [no]exec, [no]atime, grpid, size=, noflags.
 	 */
 	const char *options;
 	uint64_t size_limit; /* of --size, as session_options has it */

@@ -14,7 +14,7 @@ static const char mount_usage[] =
     "  -o OPTION,...       ro, rw, fakeroot (act as root inside),\n"
     "                      allow_other, allow_root, default_permissions,\n"
     "                      suid, dev, exec, noatime, auto_unmount, grpid,\n"
-    "                      size=\n"
+    "                      noflags (chflags(1) is kept, not obeyed), size=\n"
     "      --view VIEW     tree: the live root (the default); block: one\n"
     "                      file, 'disk', the device that holds it, for a\n"
     "                      kernel or a virtual machine\n"

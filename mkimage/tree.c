@@ -124,13 +124,6 @@ static const struct {
     {"trusted.freebsd.system.", UFS_EA_SYSTEM},
 };
 
-static bool
-is_flags(const char *name)
-{
-	return strcmp(name, "user.freebsd.flags") == 0 ||
-	    strcmp(name, "trusted.freebsd.flags") == 0;
-}
-
 /* The name within FreeBSD's name space, which goes to *space; or NULL. */
 static const char *
 freebsd_name(const char *name, int *space)
@@ -187,7 +180,7 @@ tree_add_xattr(struct tree *t, struct tree_node *node, const char *name,
 	int space = 0;
 	const char *own;
 
-	if (is_flags(name)) {
+	if (strcmp(name, "relive.flags") == 0) {
 		if (fflags_parse(value, len, &node->flags) < 0)
 			t->lost_xattrs++;
 		return 0;

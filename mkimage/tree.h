@@ -140,7 +140,7 @@ void tree_drop_content(struct tree_node *node);
 
 /*
  * Add an attribute that Linux or an archive calls name: "user.X",
- * "system.X", "trusted.freebsd.{user,system}.X"; "user.freebsd.flags" sets the
+ * "system.X", "trusted.freebsd.{user,system}.X"; "relive.flags" sets the
  * flags.  What FreeBSD has no name for is counted in t->lost_xattrs.  An
  * attribute of that name is replaced.  -ENOMEM.
  */

@@ -60,8 +60,7 @@ read_xattrs(struct walk *w, int dirfd, const char *name, struct tree_node *node)
 	int rc = compat_xattrs(dirfd, name, add_xattr, &x);
 
 	if (rc == 0 && w->ask_flags)
-		rc = compat_xattr(
-		    dirfd, name, "user.freebsd.flags", add_xattr, &x);
+		rc = compat_xattr(dirfd, name, "relive.flags", add_xattr, &x);
 	return rc == -EOPNOTSUPP ? 0 : rc;
 }
 
@@ -355,8 +354,8 @@ tree_add_directory(struct tree *t, const char *path)
 	if (fstat(w.base->fd, &st) < 0)
 		return cannot(&w, "", -errno);
 	w.dev = st.st_dev;
-	w.ask_flags = compat_xattr(w.base->fd, ".", "user.freebsd.flags",
-			  ignore, NULL) == 0;
+	w.ask_flags =
+	    compat_xattr(w.base->fd, ".", "relive.flags", ignore, NULL) == 0;
 	rc = make_node(&w, w.base->fd, ".", "", &st, &node);
 	if (rc < 0)
 		return cannot(&w, "", rc);

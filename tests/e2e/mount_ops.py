@@ -431,8 +431,8 @@ def extended_attributes_of_both_name_spaces():
 @test
 def file_flags_protect_even_from_root():
     put('flag', b'x')
-    os.setxattr(path('flag'), 'user.freebsd.flags', b'schg,nodump')
-    assert os.getxattr(path('flag'), 'user.freebsd.flags') in (
+    os.setxattr(path('flag'), 'relive.flags', b'schg,nodump')
+    assert os.getxattr(path('flag'), 'relive.flags') in (
         b'schg,nodump', b'nodump,schg')
     assert os.listxattr(path('flag')) == []
     fails(errno.EPERM, open, path('flag'), 'ab')
@@ -443,33 +443,105 @@ def file_flags_protect_even_from_root():
     fails(errno.EPERM, os.truncate, path('flag'), 0)
     fails(errno.EPERM, os.setxattr, path('flag'), 'user.x', b'')
     assert get('flag') == b'x'
-    fails(errno.EINVAL, os.setxattr, path('flag'), 'user.freebsd.flags',
+    fails(errno.EINVAL, os.setxattr, path('flag'), 'relive.flags',
           b'nonsense')
-    os.setxattr(path('flag'), 'user.freebsd.flags', b'sunlnk')
+    os.setxattr(path('flag'), 'relive.flags', b'sunlnk')
     put('flag', b'y')
     fails(errno.EPERM, os.unlink, path('flag'))
-    os.removexattr(path('flag'), 'user.freebsd.flags')
+    os.removexattr(path('flag'), 'relive.flags')
     os.unlink(path('flag'))
     os.mkdir(path('flagdir'))
     put('flagdir/f')
-    os.setxattr(path('flagdir'), 'user.freebsd.flags', b'uchg')
+    os.setxattr(path('flagdir'), 'relive.flags', b'uchg')
     fails(errno.EPERM, put, 'flagdir/g')
     fails(errno.EPERM, os.unlink, path('flagdir/f'))
     fails(errno.EPERM, os.rename, path('flagdir/f'), path('flagg'))
-    os.setxattr(path('flagdir'), 'user.freebsd.flags', b'')
+    os.setxattr(path('flagdir'), 'relive.flags', b'')
     os.unlink(path('flagdir/f'))
+
+
+@test
+def flags_are_of_everything_and_in_any_form():
+    os.mkdir(path('ff'))
+    os.mkfifo(path('ff/fifo'))
+    os.symlink('nowhere', path('ff/link'))
+    put('ff/file')
+    os.mknod(path('ff/dev'), stat.S_IFCHR | 0o600, os.makedev(200, 1))
+
+    def flags(name, value=None):
+        if value is not None:
+            os.setxattr(path(name), 'relive.flags', value,
+                        follow_symlinks=False)
+        return os.getxattr(path(name), 'relive.flags', follow_symlinks=False)
+    for name in ['ff', 'ff/fifo', 'ff/link', 'ff/file', 'ff/dev']:
+        assert flags(name) == b''
+        assert flags(name, b'uarch,hidden') == b'uarch,hidden'
+        assert flags(name, b'04001') == b'nodump,uarch'
+        assert os.listxattr(path(name), follow_symlinks=False) == []
+        assert flags(name, b'none') == b''
+    flags('ff/link', b'schg')
+    fails(errno.EPERM, os.unlink, path('ff/link'))
+    flags('ff/link', b'-')
+    fails(errno.EPERM, flags, 'ff/file', b'snapshot')
+    fails(errno.ENODATA, os.getxattr, path('ff'), 'relive.nothing')
+    fails(errno.EOPNOTSUPP, os.setxattr, path('ff'), 'relive.nothing', b'')
+
+
+@test
+def flags_are_changed_by_whom_chflags_lets():
+    os.mkdir(path('fw'), 0o777)
+    os.chmod(path('fw'), 0o777)
+    put('fw/f', b'', 0o666)
+    os.chown(path('fw/f'), 1000, 1000)
+
+    def by(uid, flags):
+        return as_user(uid, uid, [], lambda: os.setxattr(
+            path('fw/f'), 'relive.flags', flags))
+    assert by(1000, b'uchg') == 0
+    assert by(1000, b'') == errno.EPERM or \
+        os.getxattr(path('fw/f'), 'relive.flags') == b''
+    os.setxattr(path('fw/f'), 'relive.flags', b'')
+    assert by(1001, b'nodump') == errno.EPERM
+    assert by(1000, b'schg') == errno.EPERM
+    os.setxattr(path('fw/f'), 'relive.flags', b'sunlnk')
+    assert by(1000, b'sunlnk,nodump') == errno.EPERM
+    assert by(1000, b'') == errno.EPERM
+    os.setxattr(path('fw/f'), 'relive.flags', b'')
+
+
+@test
+def birth_times_are_shown_set_and_go_back_with_earlier_changes():
+    before = time.time()
+    put('born')
+
+    def birth(value=None):
+        if value is not None:
+            os.setxattr(path('born'), 'relive.birthtime', value)
+        return os.getxattr(path('born'), 'relive.birthtime')
+    assert before - 1 <= float(birth()) <= time.time() + 1
+    assert 'relive.birthtime' not in os.listxattr(path('born'))
+    assert birth(b'1500000000.25') == b'1500000000.250000000'
+    os.utime(path('born'), (1600000000, 1600000000))
+    assert birth() == b'1500000000.250000000'
+    os.utime(path('born'), ns=(5, 1400000000000000009))
+    assert birth() == b'1400000000.000000009'
+    assert birth(b'-5') == b'-5.000000000'
+    for wrong in [b'', b'x', b'1.x', b'1 ', b'1' * 30]:
+        fails(errno.EINVAL, birth, wrong)
+    assert as_user(1000, 1000, [], lambda: birth(b'1')) in (
+        errno.EPERM, errno.EACCES)
 
 
 @test
 def append_only_files_grow_only():
     put('append', b'one')
-    os.setxattr(path('append'), 'user.freebsd.flags', b'sappnd')
+    os.setxattr(path('append'), 'relive.flags', b'sappnd')
     with open(path('append'), 'ab') as f:
         f.write(b'two')
     fails(errno.EPERM, open, path('append'), 'r+b')
     fails(errno.EPERM, os.truncate, path('append'), 0)
     fails(errno.EPERM, os.unlink, path('append'))
-    os.setxattr(path('append'), 'user.freebsd.flags', b'')
+    os.setxattr(path('append'), 'relive.flags', b'')
     assert get('append') == b'onetwo'
 
 
@@ -481,10 +553,10 @@ def chattr_and_lsattr_speak_of_the_same_flags():
     fcntl.ioctl(fd, 0x80086601, buf)
     assert int.from_bytes(buf[:4], 'little') == 0
     fcntl.ioctl(fd, 0x40086602, (0x10).to_bytes(8, 'little'))
-    assert os.getxattr(path('chattr'), 'user.freebsd.flags') == b'schg'
+    assert os.getxattr(path('chattr'), 'relive.flags') == b'schg'
     fails(errno.EPERM, os.unlink, path('chattr'))
     fcntl.ioctl(fd, 0x40086602, (0x40).to_bytes(8, 'little'))
-    assert os.getxattr(path('chattr'), 'user.freebsd.flags') == b'nodump'
+    assert os.getxattr(path('chattr'), 'relive.flags') == b'nodump'
     os.close(fd)
     os.unlink(path('chattr'))
 

@@ -158,6 +158,15 @@ refuse "a size that is none" 2 "'size=12q' is no size" \
 	"$relive" mount -o size=12q "$img" "$mnt"
 check "-o ro is --ro" eval 'mount_at "$mnt" "$img" -o ro && ! touch "$mnt/x" &&
 	umount_at "$mnt"'
+mount_at "$mnt" "$img"
+echo 1 >"$mnt/kept"
+setfattr -n relive.flags -v schg "$mnt/kept"
+check "flags hold root up" eval '! echo 2 2>/dev/null >>"$mnt/kept"'
+umount_at "$mnt"
+mount_at "$mnt" "$img" -o noflags
+check "-o noflags does not, and keeps them" eval 'echo 2 >>"$mnt/kept" &&
+	getfattr -n relive.flags "$mnt/kept" | grep -q schg && rm "$mnt/kept"'
+umount_at "$mnt"
 check "-o grpid hands groups on" eval 'mount_at "$mnt" "$img" -o grpid &&
 	mkdir "$mnt/g" && chgrp 99 "$mnt/g" && touch "$mnt/g/f" &&
 	[ "$(stat -c %g "$mnt/g/f")" = 99 ] && umount_at "$mnt"'

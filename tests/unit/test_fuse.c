@@ -49,9 +49,10 @@ a_mount_is_safe_unless_asked_otherwise(void)
 static void
 our_own_options_stay_with_us(void)
 {
-	CHECK_EQ(plan_of("ro,grpid,size=3g"), 0);
-	CHECK(plan.read_only && plan.grpid && told("ro"));
-	CHECK(!told("grpid") && plan.size_limit == (uint64_t)3 << 30);
+	CHECK_EQ(plan_of("ro,grpid,noflags,size=3g"), 0);
+	CHECK(plan.read_only && plan.grpid && plan.no_flags && told("ro"));
+	CHECK(!told("grpid") && !told("noflags") &&
+	    plan.size_limit == (uint64_t)3 << 30);
 	CHECK_EQ(plan_of("fakeroot"), 0);
 	CHECK(plan.fakeroot && !told("fakeroot"));
 	CHECK(!told("default_permissions"));

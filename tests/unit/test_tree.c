@@ -209,7 +209,7 @@ attributes_find_their_name_space(void)
 	CHECK_EQ(xattr(&t, n, "system.posix_acl_access"), 0);
 	CHECK_EQ(xattr(&t, n, "user."), 0);
 	CHECK_EQ(t.lost_xattrs, 3);
-	CHECK_EQ(tree_add_xattr(&t, n, "user.freebsd.flags", "schg", 4), 0);
+	CHECK_EQ(tree_add_xattr(&t, n, "relive.flags", "schg", 4), 0);
 	CHECK_EQ(n->flags, UFS_FLAG_SIMMUTABLE);
 	tree_release(&t);
 }

@@ -3,6 +3,7 @@
 #include "../../imgfmt/bitmap.h"
 #include "../../imgfmt/bytes.h"
 #include "../../imgfmt/crc32c.h"
+#include "../../imgfmt/fflags.h"
 #include "../../imgfmt/pool.h"
 
 #include "check.h"
@@ -117,9 +118,54 @@ a_pool_has_no_threads_but_while_it_is_used(void)
 	pool_close(pool);
 }
 
+/* formats.md 2.8 has the numbers, strtofflags(3) of FreeBSD the words. */
+static void
+file_flags_go_to_words_and_back(void)
+{
+	static const struct {
+		const char *text;
+		uint32_t flags;
+		const char *again; /* or NULL: no flags' name */
+	} cases[] = {
+	    {"", 0, ""},
+	    {"-", 0, ""},
+	    {"none", 0, ""},
+	    {"0", 0, ""},
+	    {"schg,nodump", 0x20001, "nodump,schg"},
+	    {"sappnd uappend,archived\n", 0x50004, "arch,sappnd,uappnd"},
+	    {"simmutable,uimmutable", 0x20002, "schg,uchg"},
+	    {"0400000,nodump", 0x20001, "nodump,schg"},
+	    {"02000000000", 0x10000000, "02000000000"},
+	    {"uchg,037777777777", 0xffffffff, NULL},
+	    {"schg,nonsense", 0, NULL},
+	    {"08", 0, NULL},
+	    {"0100000000000", 0, NULL},
+	};
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint32_t flags = 0;
+		int rc =
+		    fflags_parse(cases[i].text, strlen(cases[i].text), &flags);
+
+		CHECK_EQ(flags, cases[i].flags);
+		if (rc < 0) {
+			CHECK(cases[i].again == NULL && flags == 0);
+			continue;
+		}
+		(void)fflags_text(flags, text, sizeof(text));
+		CHECK(cases[i].again == NULL ||
+		    strcmp(text, cases[i].again) == 0);
+		/* Nothing gets lost on the way. */
+		CHECK_EQ(fflags_parse(text, strlen(text), &flags), 0);
+		CHECK_EQ(flags, cases[i].flags);
+	}
+}
+
 TESTS({"integers keep their byte order", integers_keep_their_byte_order},
     {"crc32c is the one UFS stores", crc32c_is_the_one_ufs_stores},
     {"bit runs agree with single bits", bit_runs_agree_with_single_bits},
     {"a pool does each piece once", a_pool_does_each_piece_once},
     {"a pool has no threads but while it is used",
-	a_pool_has_no_threads_but_while_it_is_used})
+	a_pool_has_no_threads_but_while_it_is_used},
+    {"file flags go to words and back", file_flags_go_to_words_and_back})

@@ -48,56 +48,51 @@ set_of(const struct stat *st, int to_set, struct ufs_attr *attr)
 	return set;
 }
 
-/* Not so where it cannot be told: then a bit too many is taken off. */
+/*
+ * Whether a change of attributes may be what takes set-id bits off: not one of
+ * times, nor a mode that somebody gave.  A mode given by the kernel in front
+ * of a write is the old one without set-uid.
+ */
 static bool
-caller_is_in_group(fuse_req_t req, uint32_t gid)
+may_drop_bits(
+    unsigned set, const struct ufs_attr *want, const struct ufs_attr *now)
 {
-	enum { GROUPS_MOST = 256 };
-	gid_t groups[GROUPS_MOST];
-	int n = fuse_req_getgroups(req, GROUPS_MOST, groups);
-
-	if (fuse_req_ctx(req)->gid == gid)
-		return true;
-	for (int i = 0; i < n && i < GROUPS_MOST; i++)
-		if (groups[i] == gid)
-			return true;
-	return false;
-}
-
-static bool
-is_of_times(unsigned set)
-{
-	return set != 0 &&
-	    (set & ~(unsigned)(UFS_SET_ATIME | UFS_SET_MTIME)) == 0;
+	if (set == UFS_SET_MODE)
+		return (now->mode & S_ISUID) != 0 &&
+		    want->mode == (now->mode & 07777 & ~(uint32_t)S_ISUID);
+	return set == 0 ||
+	    (set & ~(unsigned)(UFS_SET_ATIME | UFS_SET_MTIME)) != 0;
 }
 
 /*
  * Writing, truncating and changing the owner take set-id bits off.  The kernel
- * says which by a mode of its own, but leaves us set-gid of a file that its
- * group cannot execute: that goes unless the caller belongs to the group.  It
- * asks so (before a write, by a change of nothing) in no other case that this
- * could spoil: a mode that such a caller gives has no such bit.  A stranger who
- * cannot be writing calls chown(path, -1, -1): -EPERM, as Linux has it.
+ * says which by a mode of its own, or before a write by a change of nothing,
+ * but leaves us set-gid of a file that its group cannot execute: that goes as
+ * well, as POSIX and FreeBSD have it, but not where the caller runs with that
+ * group.  (Linux keeps it for all who belong to the group; a confined daemon
+ * cannot ask whether somebody does.)  A stranger who cannot be writing calls
+ * chown(path, -1, -1): -EPERM.
  */
 static int
 drop_set_gid(fuse_req_t req, uint64_t ino, unsigned *set, struct ufs_attr *want)
 {
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct server *server = server_of(req);
-	uid_t uid = fuse_req_ctx(req)->uid;
 	struct ufs_attr now;
 	uint32_t mode;
 	int rc;
 
-	if (uid == 0 || server->fakeroot || is_of_times(*set))
+	if (ctx->uid == 0 || server->fakeroot)
 		return 0;
 	rc = ufs_getattr(server->fs, ino, &now);
-	if (rc < 0)
+	if (rc < 0 || !may_drop_bits(*set, want, &now))
 		return rc;
 	mode = (*set & UFS_SET_MODE) != 0 ? want->mode : now.mode;
 	if (S_ISDIR(now.mode) || (mode & (S_ISGID | S_IXGRP)) != S_ISGID ||
-	    caller_is_in_group(req, now.gid))
+	    ctx->gid == now.gid)
 		return 0;
-	if (*set == 0 && uid != now.uid && (mode & (S_IWGRP | S_IWOTH)) == 0)
+	if (*set == 0 && ctx->uid != now.uid &&
+	    (mode & (S_IWGRP | S_IWOTH)) == 0)
 		return -EPERM;
 	*set |= UFS_SET_MODE;
 	want->mode = mode & ~(uint32_t)S_ISGID;

@@ -68,6 +68,8 @@ def who_may_change_modes_and_owners():
             for mode in [0o644, 0o6555, 0o2745, 0o2705]:
                 if kind == 'symlink' and mode != 0o644:
                     continue
+                if owner[1] in more and mode & 0o2010 == 0o2000:
+                    continue  # Linux keeps this bit, POSIX does not
                 make(kind, 'x', mode=mode)
                 os.lchown('x', *owner)
                 if kind != 'symlink':

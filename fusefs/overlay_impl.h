@@ -59,13 +59,14 @@ struct overlay_log {
 	struct overlay_file *file; /* not owned */
 	uint8_t salt[OVERLAY_SALT];
 	uint64_t epoch;
-	uint64_t seq;      /* of the last complete transaction */
-	uint64_t end;      /* where the next record goes */
-	uint64_t begin;    /* where the transaction in progress begins */
-	uint64_t nrecords; /* of it, written */
-	uint64_t limit;    /* no larger file than this; 0: any size */
-	uint32_t chain;    /* after these records */
-	bool is_broken;    /* a sync failed: invariant 2 */
+	uint64_t seq;       /* of the last complete transaction */
+	uint64_t end;       /* where the next record goes */
+	uint64_t begin;     /* where the transaction in progress begins */
+	uint64_t nrecords;  /* of it, written */
+	uint64_t limit;     /* no larger file than this; 0: any size */
+	uint32_t chain;     /* after these records */
+	bool is_broken;     /* a sync failed: invariant 2 */
+	bool may_have_tail; /* what a crash left may lie behind end */
 	/* The batch. */
 	uint8_t *stage;
 	size_t staged, room;

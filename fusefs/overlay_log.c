@@ -46,6 +46,7 @@ int
 overlay_log_resume(struct overlay_log *log)
 {
 	begin_transaction(log);
+	log->may_have_tail = true;
 	log->lz4 = malloc((size_t)LZ4_sizeofState());
 	if (log->lz4 == NULL)
 		return -ENOMEM;
@@ -208,18 +209,54 @@ overlay_log_note(
 	return 0;
 }
 
+static int
+sync_log(struct overlay_log *log)
+{
+	int rc = log->file->ops->sync(log->file);
+
+	if (rc == 0)
+		return 0;
+	log_error("'%s': cannot make it durable (%s): no more writing",
+	    log->file->name, strerror(-rc));
+	log->is_broken = true;
+	return -EIO;
+}
+
+/*
+ * Make sure that nothing lies behind the log's end.  A tail must be gone
+ * before anything stands in its place: what it lacks to be complete could be
+ * among what is written now, byte for byte.
+ */
+static int
+cut_tail(struct overlay_log *log)
+{
+	uint64_t size;
+	int rc = log->file->ops->size(log->file, &size);
+
+	if (rc == 0 && size > log->end) {
+		rc = log->file->ops->cut(log->file, log->end);
+		if (rc == 0)
+			rc = sync_log(log);
+	}
+	if (rc == 0)
+		log->may_have_tail = false;
+	return rc;
+}
+
 /* Write the stage, up to the limit less reserve. */
 static int
 write_stage(struct overlay_log *log, uint64_t reserve)
 {
 	uint64_t need = log->end + log->staged + reserve;
-	int rc;
+	int rc = 0;
 
 	if (log->is_broken)
 		rc = -EIO;
 	else if (log->limit > 0 && need > log->limit)
 		rc = -ENOSPC;
-	else
+	else if (log->may_have_tail)
+		rc = cut_tail(log);
+	if (rc == 0)
 		rc = log->file->ops->write(
 		    log->file, log->end, log->stage, log->staged);
 	if (rc == 0) {
@@ -235,19 +272,6 @@ int
 overlay_log_write(struct overlay_log *log)
 {
 	return write_stage(log, RESERVE);
-}
-
-static int
-sync_log(struct overlay_log *log)
-{
-	int rc = log->file->ops->sync(log->file);
-
-	if (rc == 0)
-		return 0;
-	log_error("'%s': cannot make it durable (%s): no more writing",
-	    log->file->name, strerror(-rc));
-	log->is_broken = true;
-	return -EIO;
 }
 
 int
@@ -362,7 +386,7 @@ overlay_log_index(struct overlay_log *log, const struct overlay_map *map,
 	    .arg = size,
 	    .count = map->extents,
 	    .chain = OVERLAY_CRC_NONE};
-	uint64_t stored = OVERLAY_PROLOGUE + r.count * OVERLAY_EXTENT, tail;
+	uint64_t stored = OVERLAY_PROLOGUE + r.count * OVERLAY_EXTENT;
 	int rc;
 
 	assert(overlay_log_is_idle(log));
@@ -371,16 +395,7 @@ overlay_log_index(struct overlay_log *log, const struct overlay_map *map,
 	if (stored > UINT32_MAX)
 		return -EFBIG;
 	r.stored = (uint32_t)stored;
-	rc = log->file->ops->size(log->file, &tail);
-	if (rc == 0 && tail > log->end) {
-		/*
-		 * The tail must be gone before an index stands in its place:
-		 * its COMMIT, if any, tells of a beginning here.
-		 */
-		rc = log->file->ops->cut(log->file, log->end);
-		if (rc == 0)
-			rc = sync_log(log);
-	}
+	rc = cut_tail(log);
 	if (rc == 0)
 		rc = write_index(log, map, &r, note_off);
 	if (rc == 0)

@@ -193,9 +193,15 @@ apply(struct scan *s, const struct transaction *t, struct overlay_state *state)
 static int
 check_payloads(struct scan *s, const struct transaction *t)
 {
-	scoped(freep) uint8_t *buf = malloc(OVERLAY_RECORD + OVERLAY_NOTE_MAX);
+	scoped(freep) uint8_t *buf = NULL;
 	struct overlay_record r;
+	uint32_t most = 0;
 
+	for (size_t i = 0; i < t->n; i++)
+		most = t->rec[i].stored > most ? t->rec[i].stored : most;
+	if (most > OVERLAY_NOTE_MAX)
+		return 0;
+	buf = malloc(OVERLAY_RECORD + most);
 	if (buf == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < t->n; i++) {
@@ -204,8 +210,6 @@ check_payloads(struct scan *s, const struct transaction *t)
 
 		if (want->stored == 0)
 			continue;
-		if (want->stored > OVERLAY_NOTE_MAX)
-			return 0;
 		rc = overlay_record_read(
 		    s->log, want->type, want->off, want->stored, &r, buf);
 		if (rc == -ECORRUPT)
@@ -279,9 +283,13 @@ proves_more(const struct overlay_log *log, const uint8_t *window, size_t len,
 static int
 tail_shows_damage(struct scan *s)
 {
-	scoped(freep) uint8_t *window = malloc(TAIL_WINDOW);
+	scoped(freep) uint8_t *window = NULL;
 	uint64_t off = s->log->end;
 
+	if (off >= s->size)
+		return 0;
+	window = malloc(s->size - off < TAIL_WINDOW ? (size_t)(s->size - off)
+						    : TAIL_WINDOW);
 	if (window == NULL)
 		return -ENOMEM;
 	while (off < s->size) {

@@ -8,16 +8,6 @@ enum {
 	SECTOR = 512,
 };
 
-enum op_kind { OP_WRITE, OP_CUT, OP_SYNC, OP_REPLACE };
-
-struct op {
-	enum op_kind kind;
-	int file;
-	uint64_t off;
-	uint8_t *data;
-	size_t len;
-};
-
 struct content {
 	uint8_t *data;
 	size_t len, room;
@@ -27,7 +17,7 @@ struct memdisk {
 	pthread_mutex_t lock; /* as the kernel has one */
 	struct content file[FILES];
 	int nfiles, current; /* current: has the name */
-	struct op *ops;
+	struct memdisk_op *ops;
 	size_t nops;
 	unsigned fail_nth;
 	int fail_error;
@@ -48,6 +38,16 @@ memdisk_new(void)
 	return d;
 }
 
+static void
+forget_ops(struct memdisk *d)
+{
+	for (size_t i = 0; i < d->nops; i++)
+		free(d->ops[i].data);
+	free(d->ops);
+	d->ops = NULL;
+	d->nops = 0;
+}
+
 void
 memdisk_free(struct memdisk *d)
 {
@@ -55,9 +55,7 @@ memdisk_free(struct memdisk *d)
 		return;
 	for (int i = 0; i < d->nfiles; i++)
 		free(d->file[i].data);
-	for (size_t i = 0; i < d->nops; i++)
-		free(d->ops[i].data);
-	free(d->ops);
+	forget_ops(d);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
 }
@@ -83,7 +81,7 @@ content_write(struct content *c, uint64_t off, const void *buf, size_t len)
 }
 
 static void
-record(struct memdisk *d, struct op op, const void *data)
+record(struct memdisk *d, struct memdisk_op op, const void *data)
 {
 	if ((d->nops & (d->nops + 1)) == 0) /* 0, 1, 3, 7... */
 		d->ops = realloc(d->ops, (d->nops * 2 + 2) * sizeof(op));
@@ -130,7 +128,8 @@ mem_write(struct overlay_file *file, uint64_t off, const void *buf, size_t len)
 	pthread_mutex_lock(&f->disk->lock);
 	content_write(&f->disk->file[f->no], off, buf, len);
 	pthread_mutex_unlock(&f->disk->lock);
-	record(f->disk, (struct op){OP_WRITE, f->no, off, NULL, len}, buf);
+	record(f->disk,
+	    (struct memdisk_op){MEMDISK_WRITE, f->no, off, NULL, len}, buf);
 	return rc;
 }
 
@@ -145,7 +144,8 @@ mem_cut(struct overlay_file *file, uint64_t size)
 	pthread_mutex_lock(&f->disk->lock);
 	content_resize(&f->disk->file[f->no], (size_t)size);
 	pthread_mutex_unlock(&f->disk->lock);
-	record(f->disk, (struct op){OP_CUT, f->no, size, NULL, 0}, NULL);
+	record(f->disk, (struct memdisk_op){MEMDISK_CUT, f->no, size, NULL, 0},
+	    NULL);
 	return 0;
 }
 
@@ -157,7 +157,8 @@ mem_sync(struct overlay_file *file)
 
 	if (rc < 0)
 		return rc;
-	record(f->disk, (struct op){OP_SYNC, f->no, 0, NULL, 0}, NULL);
+	record(f->disk, (struct memdisk_op){MEMDISK_SYNC, f->no, 0, NULL, 0},
+	    NULL);
 	return 0;
 }
 
@@ -180,7 +181,8 @@ mem_replace(struct overlay_file *file, struct overlay_file *old)
 	if (rc < 0)
 		return rc;
 	f->disk->current = f->no;
-	record(f->disk, (struct op){OP_REPLACE, f->no, 0, NULL, 0}, NULL);
+	record(f->disk, (struct memdisk_op){MEMDISK_REPLACE, f->no, 0, NULL, 0},
+	    NULL);
 	return 0;
 }
 
@@ -256,6 +258,19 @@ memdisk_open(struct memdisk *d, const struct overlay_id *id,
 	return rc;
 }
 
+void
+memdisk_load(struct memdisk *d, const void *bytes, size_t len)
+{
+	forget_ops(d);
+	for (int i = 0; i < d->nfiles; i++)
+		d->file[i].len = 0;
+	d->nfiles = 1;
+	d->current = 0;
+	content_write(&d->file[0], 0, bytes, len);
+	record(d, (struct memdisk_op){MEMDISK_WRITE, 0, 0, NULL, len}, bytes);
+	record(d, (struct memdisk_op){MEMDISK_SYNC, 0, 0, NULL, 0}, NULL);
+}
+
 uint8_t *
 memdisk_data(struct memdisk *d, size_t *len)
 {
@@ -275,20 +290,29 @@ memdisk_ops(const struct memdisk *d)
 	return d->nops;
 }
 
-void
+const struct memdisk_op *
+memdisk_op(const struct memdisk *d, size_t i)
+{
+	return &d->ops[i];
+}
+
+unsigned
 memdisk_fail(struct memdisk *d, unsigned nth, int error)
 {
+	unsigned left = d->fail_nth;
+
 	d->fail_nth = nth;
 	d->fail_error = error;
+	return left;
 }
 
 /* Apply some of a write's sectors; the file may have grown regardless. */
 static void
-apply_torn(struct content *c, const struct op *op, unsigned *seed)
+apply_torn(struct content *c, const struct memdisk_op *op, unsigned *seed)
 {
 	unsigned mood = (unsigned)rand_r(seed) % 4;
 
-	if (op->kind == OP_CUT) {
+	if (op->kind == MEMDISK_CUT) {
 		if (mood < 2)
 			content_resize(c, (size_t)op->off);
 		return;
@@ -309,9 +333,9 @@ apply_torn(struct content *c, const struct op *op, unsigned *seed)
 }
 
 static void
-apply_whole(struct content *c, const struct op *op)
+apply_whole(struct content *c, const struct memdisk_op *op)
 {
-	if (op->kind == OP_CUT)
+	if (op->kind == MEMDISK_CUT)
 		content_resize(c, (size_t)op->off);
 	else
 		content_write(c, op->off, op->data, op->len);
@@ -322,7 +346,7 @@ static bool
 was_synced(const struct memdisk *d, size_t i, size_t n)
 {
 	for (size_t j = i + 1; j < n; j++)
-		if (d->ops[j].kind == OP_SYNC &&
+		if (d->ops[j].kind == MEMDISK_SYNC &&
 		    d->ops[j].file == d->ops[i].file)
 			return true;
 	return false;
@@ -337,24 +361,27 @@ memdisk_crash(const struct memdisk *d, size_t n, enum crash how, unsigned *seed)
 	after->nfiles = d->nfiles;
 	after->current = first;
 	for (size_t i = 0; i < n; i++) {
-		const struct op *op = &d->ops[i];
+		const struct memdisk_op *op = &d->ops[i];
 		struct content *c = &after->file[op->file];
 
-		if (op->kind == OP_REPLACE)
+		if (op->kind == MEMDISK_REPLACE)
 			after->current = op->file;
-		else if (op->kind != OP_SYNC &&
+		else if (op->kind != MEMDISK_SYNC &&
 		    (how == CRASH_ALL || was_synced(d, i, n)))
 			apply_whole(c, op);
-		else if (op->kind != OP_SYNC && how == CRASH_TORN)
+		else if (op->kind != MEMDISK_SYNC && how == CRASH_TORN)
 			apply_torn(c, op, seed);
 	}
-	if (n < d->nops && d->ops[n].kind == OP_REPLACE && rand_r(seed) % 2)
+	if (n < d->nops && d->ops[n].kind == MEMDISK_REPLACE &&
+	    rand_r(seed) % 2)
 		after->current = d->ops[n].file;
 	/* What is there now is what the next power cut begins with. */
 	record(after,
-	    (struct op){OP_WRITE, after->current, 0, NULL,
+	    (struct memdisk_op){MEMDISK_WRITE, after->current, 0, NULL,
 		after->file[after->current].len},
 	    after->file[after->current].data);
-	record(after, (struct op){OP_SYNC, after->current, 0, NULL, 0}, NULL);
+	record(after,
+	    (struct memdisk_op){MEMDISK_SYNC, after->current, 0, NULL, 0},
+	    NULL);
 	return after;
 }

@@ -30,11 +30,33 @@ uint8_t *memdisk_data(struct memdisk *d, size_t *len);
 /* Make the file longer (zeroes) or shorter. */
 void memdisk_resize(struct memdisk *d, size_t len);
 
-/* How many operations were recorded. */
-size_t memdisk_ops(const struct memdisk *d);
+/* Forget everything; hold one file, of these bytes, written and synced. */
+void memdisk_load(struct memdisk *d, const void *bytes, size_t len);
 
-/* The n-th (1: next) operation fails with error and does half its work. */
-void memdisk_fail(struct memdisk *d, unsigned nth, int error);
+enum memdisk_kind {
+	MEMDISK_WRITE,
+	MEMDISK_CUT,     /* at off */
+	MEMDISK_SYNC,    /* what was done to this file */
+	MEMDISK_REPLACE, /* this file has the name now */
+};
+
+struct memdisk_op {
+	enum memdisk_kind kind;
+	int file; /* numbered from 0; 0 has the name at first */
+	uint64_t off;
+	uint8_t *data;
+	size_t len;
+};
+
+/* How many operations were recorded, and the i-th, from 0. */
+size_t memdisk_ops(const struct memdisk *d);
+const struct memdisk_op *memdisk_op(const struct memdisk *d, size_t i);
+
+/*
+ * The n-th (1: next) operation fails with error and does half its work.
+ * Answers how many were still to come to the one that was to fail; 0: it has.
+ */
+unsigned memdisk_fail(struct memdisk *d, unsigned nth, int error);
 
 enum crash {
 	CRASH_ALL,  /* everything issued was written */

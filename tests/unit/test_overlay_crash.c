@@ -443,9 +443,71 @@ damage_is_told_and_never_shows_older_data(void)
 	blkdev_close(base);
 }
 
+/* A disk on which the flush of one block of noise lacks one sector. */
+static struct memdisk *
+torn_flush(const uint8_t *noise)
+{
+	struct memdisk *disk = memdisk_new(), *torn;
+	unsigned seed = 0;
+	struct blkdev *dev;
+	size_t len;
+
+	CHECK_EQ(memdisk_create(disk, &id, BASE), 0);
+	dev = open_on(disk);
+	CHECK_EQ(blkdev_write(dev, 0, noise, B), 0);
+	CHECK_EQ(blkdev_flush(dev), 0);
+	blkdev_close(dev);
+	torn = memdisk_crash(disk, memdisk_ops(disk), CRASH_ALL, &seed);
+	memset(memdisk_data(torn, &len) + OVERLAY_HEADER + 1024, 0, 512);
+	memdisk_free(disk);
+	return torn;
+}
+
+/*
+ * The torn flush must stay without effect, also when the same bytes are
+ * written again, and a power cut leaves of them just the sector it lacked.
+ */
+static void
+an_interrupted_flush_is_not_completed_by_a_later_write(void)
+{
+	static uint8_t noise[B];
+	struct memdisk *disk, *after;
+	const struct memdisk_op *op;
+	struct blkdev *dev;
+	unsigned seed = 9;
+	size_t len, at = OVERLAY_HEADER + 1024;
+
+	base_make();
+	for (int i = 0; i < B; i++)
+		noise[i] = (uint8_t)rand_r(&seed);
+	disk = torn_flush(noise);
+	dev = open_on(disk);
+	CHECK_EQ(blkdev_write(dev, 0, noise, B), 0);
+	blkdev_close(dev);
+	op = memdisk_op(disk, memdisk_ops(disk) - 1);
+	CHECK(op->kind == MEMDISK_WRITE && op->off == OVERLAY_HEADER);
+	after = memdisk_crash(disk, memdisk_ops(disk), CRASH_NONE, &seed);
+	if (memdisk_data(after, &len) != NULL && len < at + 512)
+		memdisk_resize(after, at + 512);
+	memcpy(memdisk_data(after, &len) + at, op->data + 1024, 512);
+	dev = open_on(after);
+	CHECK(dev != NULL);
+	if (dev != NULL) {
+		read_state(dev, &scratch);
+		CHECK(memcmp(scratch.data, noise, B) != 0);
+		CHECK_EQ(scratch.data[0], 'B');
+	}
+	blkdev_close(dev);
+	memdisk_free(after);
+	memdisk_free(disk);
+	blkdev_close(base);
+}
+
 TESTS({"a power cut leaves the last flush or the one in progress",
 	  a_power_cut_leaves_the_last_flush_or_the_one_in_progress},
     {"a file cut anywhere opens as the last state in it",
 	a_file_cut_anywhere_opens_as_the_last_state_in_it},
+    {"an interrupted flush is not completed by a later write",
+	an_interrupted_flush_is_not_completed_by_a_later_write},
     {"damage is told and never shows older data",
 	damage_is_told_and_never_shows_older_data})

@@ -214,6 +214,9 @@ OBJS = $(SRCS:.c=.o)
 # What unit tests share.
 TESTLIB = \
 	tests/unit/blkdev_fault.c \
+	tests/unit/crash_images.c \
+	tests/unit/crash_tree.c \
+	tests/unit/crash_world.c \
 	tests/unit/overlay_mem.c \
 	tests/unit/ufs_model.c \
 	tests/unit/ufs_model_compare.c \
@@ -227,6 +230,7 @@ UNIT = \
 	tests/unit/test_cache \
 	tests/unit/test_cmd \
 	tests/unit/test_confine \
+	tests/unit/test_crash_model \
 	tests/unit/test_create \
 	tests/unit/test_fat \
 	tests/unit/test_fuse \

@@ -152,6 +152,7 @@ MKIMAGE = \
 	mkimage/boot_expect.c \
 	mkimage/boot_kvm.c \
 	mkimage/boot_qemu.c \
+	mkimage/boot_session.c \
 	mkimage/cmd.c \
 	mkimage/cmd_boot.c \
 	mkimage/cmd_cat.c \

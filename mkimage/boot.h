@@ -46,6 +46,21 @@ struct boot_options {
  */
 MUST_CHECK int boot_run(const struct boot_options *options);
 
+/* What is edited by a machine. */
+struct boot_session {
+	const char *address; /* of the image */
+	const char *dir;     /* of --session=DIR, or NULL */
+	uint64_t size;       /* the device is made that large at least, or 0 */
+};
+
+/*
+ * As boot_run, with the session's merged device as the machine's second disk:
+ * what it writes there is in the session on return.  -EBUSY, said: the file
+ * system there was not left cleanly.
+ */
+MUST_CHECK int boot_run_session(
+    struct boot_options *options, const struct boot_session *session);
+
 /* -- QEMU's arguments: boot_qemu.c ---------------------------------------- */
 
 /* A list for execv(3): argv[n] is NULL. */

@@ -183,7 +183,7 @@ boot_describe(const struct boot_options *options, enum boot_accel accel,
 	static const char *const always[] = {"-nodefaults", "-no-user-config",
 	    "-no-reboot", "-machine", "pc,graphics=off", "-display", "none",
 	    "-vga", "std", "-chardev", "stdio,id=console,signal=off", "-serial",
-	    "chardev:console", "-boot", "strict=on", NULL};
+	    "chardev:console", NULL};
 	static const char *const tcg[] = {"-accel", "tcg", NULL};
 	static const char *const kvm[] = {
 	    "-accel", "kvm", "-cpu", "host", NULL};

@@ -1,7 +1,7 @@
 /* relive boot: arguments into a machine that boots the image. */
 #include <string.h>
 
-#include "../fusefs/image.h"
+#include "../fusefs/session.h"
 #include "../imgfmt/log.h"
 #include "boot.h"
 #include "commands.h"
@@ -14,6 +14,14 @@ enum {
 	OPT_LOG,
 	OPT_MEMORY,
 	OPT_ACCEL,
+	OPT_SESSION,
+	OPT_SIZE,
+};
+
+struct boot_command {
+	struct boot_options options;
+	struct boot_session session;
+	bool edits; /* --session */
 };
 
 enum {
@@ -33,6 +41,8 @@ static const struct option longs[] = {
     {"serial-log", required_argument, NULL, OPT_LOG},
     {"memory", required_argument, NULL, OPT_MEMORY},
     {"accel", required_argument, NULL, OPT_ACCEL},
+    {"session", optional_argument, NULL, OPT_SESSION},
+    {"size", required_argument, NULL, OPT_SIZE},
     {NULL, 0, NULL, 0},
 };
 
@@ -52,7 +62,12 @@ static const char usage[] =
     "      --serial-log F   write to F what comes from the console\n"
     "      --memory SIZE    of the machine; 1G\n"
     "      --accel tcg|kvm  emulate, or use KVM; by default KVM where a\n"
-    "                       small guest of our own answers under it\n";
+    "                       small guest of our own answers under it\n"
+    "      --session[=DIR]  attach what the session in DIR, or beside IMAGE,\n"
+    "                       made of the image in IMAGE as a second disk, to "
+    "be\n"
+    "                       edited by the machine; see relive(1)\n"
+    "      --size SIZE      make that disk, and the UFS on it, so large\n";
 
 static int
 set_expect(struct boot_options *opt, const char *text)
@@ -102,8 +117,22 @@ set_accel(struct boot_options *opt, const char *text)
 }
 
 static int
-set_option(struct boot_options *opt, int c)
+set_session(struct boot_command *cmd, int c)
 {
+	if (c == OPT_SESSION) {
+		cmd->edits = true;
+		cmd->session.dir = optarg;
+	} else if (cmd_parse_size(optarg, &cmd->session.size) < 0) {
+		return cmd_misused(&cmd_boot, "'%s' is no size", optarg);
+	}
+	return CMD_DONE;
+}
+
+static int
+set_option(struct boot_command *cmd, int c)
+{
+	struct boot_options *opt = &cmd->options;
+
 	switch (c) {
 	case OPT_UEFI:
 		opt->uefi = true;
@@ -120,8 +149,10 @@ set_option(struct boot_options *opt, int c)
 		return CMD_DONE;
 	case OPT_MEMORY:
 		return set_memory(opt, optarg);
-	default:
+	case OPT_ACCEL:
 		return set_accel(opt, optarg);
+	default:
+		return set_session(cmd, c);
 	}
 }
 
@@ -169,12 +200,6 @@ choose_medium(struct boot_options *opt, const struct image *image)
 {
 	enum image_kind kind = image->layer[0].kind;
 
-	if (image->nlayers > 1) {
-		log_error("'%s' is in another image; a machine boots '%s' "
-			  "as a whole",
-		    image->inner, image->path);
-		return -EINVAL;
-	}
 	if (kind == IMAGE_PARTITIONED) {
 		if (opt->medium == BOOT_CD)
 			opt->medium = BOOT_DISK;
@@ -191,7 +216,7 @@ choose_medium(struct boot_options *opt, const struct image *image)
 }
 
 static int
-boot(struct boot_options *opt, const char *address)
+boot_image(struct boot_options *opt, const char *address)
 {
 	const struct image_options how = {0};
 	scoped(image_closep) struct image *image = NULL;
@@ -199,28 +224,65 @@ boot(struct boot_options *opt, const char *address)
 
 	if (rc < 0)
 		return rc;
+	if (image->nlayers > 1) {
+		log_error("'%s' is in another image; a machine boots '%s' "
+			  "as a whole",
+		    image->inner, image->path);
+		return -EINVAL;
+	}
 	opt->path = image->path;
 	rc = choose_medium(opt, image);
 	return rc < 0 ? rc : boot_run(opt);
 }
 
+/* Boot what the image that is edited lies on. */
+static int
+boot_session(struct boot_options *opt, const struct boot_session *session)
+{
+	const struct session_options how = {
+	    .mode = SESSION_SNAPSHOT,
+	    .content = SESSION_DEVICE,
+	    .dir = session->dir,
+	    .wait = true,
+	};
+	scoped(session_closep) struct session *s = NULL;
+	scoped(freep) char *path = NULL;
+	int rc = session_open(session->address, &how, &s);
+
+	if (rc < 0)
+		return rc;
+	path = strdup(s->image->path);
+	if (path == NULL)
+		return -ENOMEM;
+	opt->path = path;
+	rc = choose_medium(opt, s->image);
+	session_close(s);
+	s = NULL;
+	return rc < 0 ? rc : boot_run_session(opt, session);
+}
+
 static int
 run(int argc, char **argv)
 {
-	struct boot_options opt = {.memory = MEMORY};
+	struct boot_command cmd = {.options = {.memory = MEMORY}};
+	struct boot_options *opt = &cmd.options;
 	int c, bad;
 
-	opt.extra = split_extra(&argc, argv);
+	opt->extra = split_extra(&argc, argv);
 	while ((c = cmd_option(&cmd_boot, argc, argv, "", longs)) != -1) {
-		bad = set_option(&opt, c);
+		bad = set_option(&cmd, c);
 		if (bad != CMD_DONE)
 			return bad;
 	}
 	if (!cmd_operands(&cmd_boot, argc, argv, 1, 1))
 		return CMD_USAGE;
-	if (opt.expect != NULL && opt.timeout == 0)
-		opt.timeout = EXPECT_TIMEOUT;
-	return cmd_exit(boot(&opt, argv[optind]));
+	if (cmd.session.size > 0 && !cmd.edits)
+		return cmd_misused(&cmd_boot, "--size goes with --session");
+	if (opt->expect != NULL && opt->timeout == 0)
+		opt->timeout = EXPECT_TIMEOUT;
+	cmd.session.address = argv[optind];
+	return cmd_exit(cmd.edits ? boot_session(opt, &cmd.session)
+				  : boot_image(opt, argv[optind]));
 }
 
 const struct command cmd_boot = {

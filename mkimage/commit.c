@@ -294,7 +294,8 @@ commit_run(const struct commit_options *options)
 	if (rc == 0)
 		rc = find_target(&c);
 	if (rc == 0)
-		rc = commit_check_content(&c);
+		rc = c.changed ? commit_check_left(c.session, options->address)
+			       : 0;
 	if (rc == 0)
 		commit_warn(&c);
 	if (rc == 0)

@@ -9,6 +9,8 @@
 
 enum { COMMIT_KEEP = -1 }; /* for codec and dedup: as the base has it */
 
+struct session;
+
 struct commit_options {
 	const char *address;     /* of the image, its session, or a mount */
 	const char *session_dir; /* of --session, or NULL */
@@ -42,6 +44,13 @@ MUST_CHECK int commit_run(const struct commit_options *options);
  * know no other: formats.md 1.8).
  */
 MUST_CHECK int commit_uzip_habits(struct blkdev *uzip, struct uzip_params *out);
+
+/*
+ * What was edited as a device must hold a file system that was left cleanly;
+ * session is a SESSION_SNAPSHOT of SESSION_ANY.  -EBUSY, said of address with
+ * what helps.
+ */
+MUST_CHECK int commit_check_left(struct session *session, const char *address);
 
 /*
  * If address is mounted, let everything written there reach the overlay, as a

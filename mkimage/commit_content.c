@@ -60,19 +60,19 @@ enum {
 /* Each: 1, left cleanly; 0, not; -errno. */
 
 static int
-ufs_is_left(struct commit *c)
+ufs_is_left(struct session *s)
 {
 	struct ufs_info info;
 
-	ufs_info(c->session->fs, &info);
+	ufs_info(s->fs, &info);
 	return info.clean;
 }
 
 static int
-ext_is_left(struct commit *c)
+ext_is_left(struct session *s)
 {
 	struct ext_super_disk super;
-	int rc = blkdev_read(c->merged, EXT_SUPER_OFF, &super, sizeof(super));
+	int rc = blkdev_read(s->cache, EXT_SUPER_OFF, &super, sizeof(super));
 
 	if (rc < 0)
 		return rc;
@@ -98,14 +98,14 @@ is_fat16(const struct fat_boot_disk *boot)
 
 /* image_identify has found its sizes to make sense. */
 static int
-fat_is_left(struct commit *c)
+fat_is_left(struct session *s)
 {
 	struct fat_boot_disk boot;
 	uint8_t entries[8];
 	uint32_t second;
 	uint64_t table;
 	bool is32;
-	int rc = blkdev_read(c->merged, 0, &boot, sizeof(boot));
+	int rc = blkdev_read(s->cache, 0, &boot, sizeof(boot));
 
 	if (rc < 0)
 		return rc;
@@ -115,7 +115,7 @@ fat_is_left(struct commit *c)
 	if (!is32 && !is_fat16(&boot))
 		return 1;
 	table = (uint64_t)le16_get(boot.reserved) * le16_get(boot.sector);
-	rc = blkdev_read(c->merged, table, entries, sizeof(entries));
+	rc = blkdev_read(s->cache, table, entries, sizeof(entries));
 	if (rc < 0)
 		return rc;
 	second = is32 ? (uint32_t)entries[7] << 24 : (uint32_t)entries[3] << 8;
@@ -124,7 +124,7 @@ fat_is_left(struct commit *c)
 
 static const struct content {
 	enum image_kind kind;
-	int (*is_left)(struct commit *c);
+	int (*is_left)(struct session *s);
 	const char *advice;
 } contents[] = {
     {IMAGE_UFS, ufs_is_left,
@@ -137,13 +137,13 @@ static const struct content {
 };
 
 int
-commit_check_content(struct commit *c)
+commit_check_left(struct session *session, const char *address)
 {
-	enum image_kind kind = c->session->kind;
+	enum image_kind kind = session->kind;
 
-	for (size_t i = 0;
-	     c->changed && i < sizeof(contents) / sizeof(contents[0]); i++) {
-		int rc = contents[i].kind == kind ? contents[i].is_left(c) : 1;
+	for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
+		int rc =
+		    contents[i].kind == kind ? contents[i].is_left(session) : 1;
 
 		if (rc < 0)
 			return rc;
@@ -151,7 +151,7 @@ commit_check_content(struct commit *c)
 			continue;
 		log_error("'%s' holds %s that was not left cleanly: %s; "
 			  "'relive mount --view block' shows it",
-		    c->opt->address, image_kind_name(kind), contents[i].advice);
+		    address, image_kind_name(kind), contents[i].advice);
 		return -EBUSY;
 	}
 	return 0;

@@ -67,12 +67,6 @@ MUST_CHECK int commit_verify_uzip(struct commit *c,
     const struct commit_uzip_how *how, struct blkdev *out, uint64_t base,
     uint64_t len);
 
-/*
- * What was edited as a device must hold a file system that was left cleanly.
- * -EBUSY, said with what helps.
- */
-MUST_CHECK int commit_check_content(struct commit *c);
-
 /* Name what the commit leaves stale: side files, another kernel. */
 void commit_warn(struct commit *c);
 

@@ -2,12 +2,14 @@
 # relive boot around QEMU: arguments, exit codes, the console, the end of it.
 # A script stands in for QEMU, so that each case takes no time; test-boot.sh
 # has real firmware.
+#
+# shellcheck disable=SC2016 # check evaluates what it is given
 . "$(dirname "$0")/lib.sh"
 need xorriso python3
 
 bin=$work/bin
 mkdir "$bin" "$work/tree" "$work/tmp"
-export TMPDIR=$work/tmp PATH=$bin:$PATH
+export work TMPDIR=$work/tmp PATH=$bin:$PATH
 seq 1 2000 >"$work/tree/file"
 xorriso -as mkisofs -quiet -R -b file -no-emul-boot -o "$work/bios.iso" \
 	"$work/tree" 2>/dev/null
@@ -44,6 +46,92 @@ ended() { # the stand-in of the last run is gone, even if nobody reaps it
 
 boot() {
 	"$relive" boot --accel tcg "$@"
+}
+
+# What the stand-in does with the session's disk, and what comes of it.
+try_session() {
+	local find='disk=$(sed -n "s/.*id=session.*file=//p" "$work/args")'
+	behave <<SH
+$find
+[ "\$(stat -c %s "\$disk")" = \$((4 << 20)) ] || exit 1
+at=\$(grep -abo -m 1 '^39999$' "\$disk" | cut -d : -f 1)
+printf 'EDIT!' | dd of="\$disk" bs=1 seek="\$at" conv=notrunc status=none
+SH
+	check "a session is a second disk" boot --session "$live"
+	check "it is one for virtio" has_arg 'virtio-blk-pci,drive=session'
+	check "the session holds what was written" eval \
+		'"$relive" cat "$live.relive" /edited | grep -qx "EDIT!"'
+	check "which is committed" \
+		"$relive" commit -q "$live" -o "$work/new.iso"
+	check "into the new image" eval \
+		'"$relive" cat "$work/new.iso" /edited | grep -qx "EDIT!"'
+	rm "$work/new.iso"
+
+	# fs_clean (formats.md 2.2); the superblock of this makefs lies at 8192
+	behave <<SH
+$find
+printf '\0' | dd of="\$disk" bs=1 seek=$((8192 + 209)) conv=notrunc status=none
+SH
+	refuse "a file system that was not unmounted is reported" 1 \
+		'not left cleanly: unmount it .*fsck_ffs' \
+		"$relive" boot -q --session --accel tcg "$live"
+	refuse "and not committed" 1 'not left cleanly' \
+		"$relive" commit "$live" -o "$work/no.iso"
+	behave <<SH
+$find
+printf '\1' | dd of="\$disk" bs=1 seek=$((8192 + 209)) conv=notrunc status=none
+SH
+	check "until a machine has repaired it" boot --session "$live"
+
+	behave <<SH
+$find
+stat -c %s "\$disk"
+SH
+	mkdir "$work/elsewhere"
+	check "a larger disk, of a session elsewhere" eval '[ "$(boot -q \
+		"--session=$work/elsewhere" --size 64M "$live")" = 67108864 ]'
+	check "with the file system grown" "$relive" check "$work/elsewhere"
+
+	behave <<'SH'
+echo 'no such option' >&2
+exit 1
+SH
+	refuse "QEMU fails" 1 'no such option' \
+		"$relive" boot -q --session --accel tcg "$live"
+	check "the disk is gone" unmounted
+	end_sessions
+	refuse "what is mounted is not attached" 1 "is mounted at" eval \
+		'mount_at "$mnt" "$live" && boot -q --session "$live"'
+	umount_at "$mnt"
+	refuse "an image that nothing boots" 1 'boots ISOs and disk images' \
+		boot --session "$work/tree/data/live.uzip"
+}
+
+unmounted() { # no mount is left of those that sessions had
+	! grep -q " $TMPDIR/" /proc/mounts
+}
+
+# However relive ends, the disk is unmounted and the lock free.
+end_sessions() {
+	local signal
+	behave <<'SH'
+exec sleep 1000
+SH
+	for signal in TERM KILL; do
+		rm -f "$work/pid"
+		"$relive" boot --session --accel tcg "$live" </dev/null \
+			>"$work/out" 2>"$work/err" &
+		until [ -s "$work/pid" ]; do sleep 0.05; done
+		check "the disk is there" has_arg "id=session.*file=$TMPDIR/"
+		kill -s "$signal" $!
+		wait $! 2>/dev/null
+		for _ in $(seq 100); do
+			[ -n "$(ls -A "$TMPDIR")" ] || break
+			sleep 0.05
+		done
+		check "SIG$signal: the disk is unmounted" unmounted
+		check "SIG$signal: QEMU has been ended" ended
+	done
 }
 
 # -- what is expected ---------------------------------------------------------
@@ -215,6 +303,22 @@ refuse "two images" 2 'one argument too many' \
 	boot "$work/bios.iso" "$work/bios.iso"
 refuse "no QEMU" 1 'package qemu-system-x86' \
 	env PATH=/nonexistent "$relive" boot "$work/bios.iso"
+
+# -- a session ----------------------------------------------------------------
+
+if [ "$(id -u)" = 0 ] && [ -w /dev/fuse ] && command -v makefs >/dev/null; then
+	mkdir -p "$work/tree/data" "$work/live"
+	seq 1 40000 >"$work/live/edited"
+	make_ufs "$work/base.ufs" "$work/live" 2 16384 2048 -s 4m
+	"$relive" uzip -q "$work/base.ufs" -o "$work/tree/data/live.uzip"
+	live=$work/live.iso
+	xorriso -as mkisofs -quiet -R -b file -no-emul-boot -o "$live" \
+		"$work/tree" 2>/dev/null
+	sha256sum "$work"/*.iso >"$work/before"
+	try_session
+else
+	skip "a session" "not root, no FUSE, or no makefs"
+fi
 
 sha256sum "$work"/*.iso >"$work/after"
 same "the images are what they were" "$work/before" "$work/after"

@@ -46,8 +46,8 @@ bios(u32 function, u32 which, u32 lba, u32 n, void *buf)
 	struct {
 		unsigned short size, count, off, segment;
 		u32 lba, high;
-	} packet = {sizeof(packet), (unsigned short)n,
-	    (unsigned short)(u32)buf, SEGMENT, lba, 0};
+	} packet = {sizeof(packet), (unsigned short)n, (unsigned short)(u32)buf,
+	    SEGMENT, lba, 0};
 	u32 ax = function << 8;
 	u8 failed;
 

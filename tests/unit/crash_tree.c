@@ -41,7 +41,7 @@ new_file(struct tree *t, const char *path, bool is_dir)
 }
 
 void
-tree_init(struct tree *t)
+tree_begin(struct tree *t)
 {
 	memset(t, 0, sizeof(*t));
 	(void)new_file(t, "", true);
@@ -60,7 +60,7 @@ tree_copy(const struct tree *from, struct tree *to)
 }
 
 void
-tree_release(struct tree *t)
+tree_end(struct tree *t)
 {
 	for (int i = 0; i < t->nfiles; i++)
 		free(t->file[i].data);

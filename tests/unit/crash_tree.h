@@ -64,9 +64,9 @@ struct tree {
 	} name[TREE_NAMES];
 };
 
-void tree_init(struct tree *t); /* the root alone */
+void tree_begin(struct tree *t); /* the root alone */
 void tree_copy(const struct tree *from, struct tree *to);
-void tree_release(struct tree *t);
+void tree_end(struct tree *t);
 
 /* Do it: what a file system must answer, 0 or -errno. */
 int tree_expect(struct tree *t, const struct tree_op *op);

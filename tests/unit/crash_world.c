@@ -79,7 +79,7 @@ populate(struct world *w, struct blkdev *dev)
 	struct ufs *fs = NULL;
 
 	must(ufs_open(blkdev_ref(dev), &options, &fs), "ufs_open");
-	tree_init(&w->tree);
+	tree_begin(&w->tree);
 	for (size_t i = 0; i < sizeof(first_ops) / sizeof(first_ops[0]); i++) {
 		must(tree_expect(&w->tree, &first_ops[i]), "tree_expect");
 		must(tree_do(fs, &first_ops[i]), "tree_do");
@@ -210,7 +210,7 @@ world_state_of(struct blkdev *overlay)
 void
 world_close(struct world *w)
 {
-	tree_release(&w->tree);
+	tree_end(&w->tree);
 	set_clear(&w->states);
 	blkdev_close(w->base);
 }

@@ -166,7 +166,7 @@ static void
 run_close(struct run *r)
 {
 	ufs_close(r->fs);
-	tree_release(&r->tree);
+	tree_end(&r->tree);
 	memdisk_free(r->disk);
 	memdisk_free(r->crashed);
 	set_clear(&r->images);

@@ -187,6 +187,7 @@ MKIMAGE = \
 	mkimage/kld_hints.c \
 	mkimage/kmod.c \
 	mkimage/loader_conf.c \
+	mkimage/order.c \
 	mkimage/outfile.c \
 	mkimage/path.c \
 	mkimage/plan.c \
@@ -246,6 +247,7 @@ UNIT = \
 	tests/unit/test_kld_hints \
 	tests/unit/test_kmod \
 	tests/unit/test_loader_conf \
+	tests/unit/test_order \
 	tests/unit/test_outfile \
 	tests/unit/test_overlay \
 	tests/unit/test_overlay_crash \

@@ -298,6 +298,13 @@ enum {
 MUST_CHECK int ufs_allocate(
     struct ufs *fs, uint64_t ino, int how, uint64_t off, uint64_t len);
 
+/*
+ * From now on, where on: data of files goes on where data was given out last,
+ * beginning with the first cylinder group, wherever their inodes are, so that
+ * files written one after the other lie so.  For who lays out an image.
+ */
+void ufs_follow(struct ufs *fs, bool on);
+
 /* What ufs_xattr_set wants of an existing attribute. */
 enum { UFS_EA_ANY = 0, UFS_EA_MUST_NOT_EXIST = 1, UFS_EA_MUST_EXIST = 2 };
 

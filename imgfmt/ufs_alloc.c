@@ -103,6 +103,7 @@ take_frags(
 		return -ECORRUPT;
 	}
 	ufs_cgmap_change(fs, cg, (uint32_t)at, want->nfrags, false);
+	fs->last_cgx = cgx;
 	if (want->nfrags == fs->sb.frag)
 		cg->rotor = (uint32_t)at;
 	else
@@ -242,9 +243,20 @@ ufs_alloc_frags(struct ufs *fs, struct ufs_node *node, uint64_t hint,
 
 	if (hint > 0 && hint < fs->sb.size)
 		want.cgx = (uint32_t)(hint / fs->sb.fpg);
+	else if (fs->follow)
+		want.cgx = fs->last_cgx;
 	else
 		want.cgx = (uint32_t)(node->ino / fs->sb.ipg);
 	return take(fs, &want, false, fsb);
+}
+
+void
+ufs_follow(struct ufs *fs, bool on)
+{
+	pthread_rwlock_wrlock(&fs->lock);
+	fs->follow = on;
+	fs->last_cgx = 0;
+	pthread_rwlock_unlock(&fs->lock);
 }
 
 int

@@ -88,6 +88,8 @@ struct ufs {
 	} dirindexes;
 	uint64_t dirindex_seed;
 	uint32_t last_gen; /* of the inode made last */
+	uint32_t last_cgx; /* that gave out data last */
+	bool follow;       /* data goes on there: ufs_follow */
 	bool broken;       /* an operation was left half done: ufs_half_done */
 	uint64_t changes; /* operations begun that may have changed something */
 	uint64_t flushed; /* of these, how many the last flush made durable */

@@ -9,6 +9,7 @@ enum {
 	OPT_EXCLUDE = CMD_LONG,
 	OPT_SET_FILE,
 	OPT_SET_CONF,
+	OPT_ORDER,
 };
 
 enum {
@@ -22,6 +23,7 @@ static const struct option longs[] = {
     {"exclude", required_argument, NULL, OPT_EXCLUDE},
     {"set-file", required_argument, NULL, OPT_SET_FILE},
     {"set-conf", required_argument, NULL, OPT_SET_CONF},
+    {"order", required_argument, NULL, OPT_ORDER},
     FS_ARGS_LONGS,
     {"algorithm", required_argument, NULL, 'A'},
     {"level", required_argument, NULL, 'C'},
@@ -49,6 +51,8 @@ static const char usage[] =
     "      --set-conf FILE:KEY=VALUE\n"
     "                        assign KEY in FILE of the image, e.g.\n"
     "                        boot/loader.conf:autoboot_delay=3\n"
+    "      --order LIST      let the files that LIST names, one a line, lie\n"
+    "                        first and in that order; - is standard input\n"
     "      --ufs N           1 or 2 (default)\n"
     "      --block SIZE      of the file system; 32768\n"
     "      --frag SIZE       fragment size; an eighth of a block\n"
@@ -86,6 +90,9 @@ take_option(struct create_options *opt, struct lists *lists, int c)
 		return CMD_DONE;
 	case OPT_SET_FILE:
 		lists->set_files[lists->nset_files++] = optarg;
+		return CMD_DONE;
+	case OPT_ORDER:
+		opt->order = optarg;
 		return CMD_DONE;
 	case OPT_SET_CONF:
 		lists->set_confs[lists->nset_confs++] = optarg;

@@ -12,6 +12,7 @@
 struct creation {
 	const struct create_options *opt;
 	struct create_fs_options how;
+	struct order order;
 	struct tree tree;
 	struct create_fs fs;
 	struct outfile *to;
@@ -120,6 +121,10 @@ create(struct creation *c)
 {
 	int rc = check_sources(c->opt);
 
+	if (rc == 0 && c->opt->order != NULL) {
+		c->how.order = &c->order;
+		rc = order_read(c->opt->order, &c->order);
+	}
 	if (rc == 0)
 		rc = tree_init(&c->tree);
 	/* the output first: it shows whether it can be made, and ^C is heard */
@@ -161,6 +166,7 @@ create_run(const struct create_options *opt)
 	}
 	outfile_abort(c.to);
 	create_fs_release(&c.fs);
+	order_release(&c.order);
 	tree_release(&c.tree);
 	return rc;
 }

@@ -7,6 +7,8 @@
 
 enum create_format { CREATE_BY_NAME, CREATE_UFS, CREATE_UZIP, CREATE_GZ };
 
+struct order;
+
 /* How one file system is made of a tree, and in which form it is written. */
 struct create_fs_options {
 	const char *name;          /* of the output, for messages */
@@ -18,12 +20,14 @@ struct create_fs_options {
 	uint64_t free_bytes;   /* room beyond the tree's */
 	unsigned free_percent; /* the same, in percent of what the tree takes */
 	struct uzip_params uzip;
-	int gz_level;  /* 0: the default */
-	unsigned jobs; /* 0: one a processor */
+	int gz_level;              /* 0: the default */
+	unsigned jobs;             /* 0: one a processor */
+	const struct order *order; /* of files that lie first, or NULL */
 };
 
 struct create_options {
 	const char *out;
+	const char *order; /* a file, or "-", with what fs.order is to be */
 	const char *const *sources;
 	size_t nsources;
 	const char *const *excludes; /* patterns */

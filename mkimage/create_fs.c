@@ -56,7 +56,7 @@ lay_out(struct create_fs *fs)
 		if (rc < 0)
 			return rc;
 		create_layout_release(&fs->layout);
-		rc = create_lay_out(fs->tree, dev, &fs->layout);
+		rc = create_lay_out(fs->tree, dev, &fs->first, &fs->layout);
 		if (rc == -ENOSPC && opt->size != 0)
 			break;
 		slack += fs->need.bytes / 64 + 8ull * opt->mkfs.block_size;
@@ -77,6 +77,9 @@ create_fs_lay_out(struct create_fs *fs, const struct create_fs_options *opt,
 	int rc = check_label(opt->mkfs.label);
 
 	*fs = (struct create_fs){.opt = opt, .tree = tree};
+	if (rc == 0 && opt->order != NULL)
+		rc = order_find(
+		    opt->order, tree, &fs->first.files, &fs->first.n);
 	return rc < 0 ? rc : lay_out(fs);
 }
 
@@ -208,4 +211,6 @@ void
 create_fs_release(struct create_fs *fs)
 {
 	create_layout_release(&fs->layout);
+	free(fs->first.files);
+	fs->first = (struct create_first){0};
 }

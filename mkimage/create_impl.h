@@ -10,6 +10,7 @@
 
 #include "../imgfmt/blkdev.h"
 #include "create.h"
+#include "order.h"
 #include "progress.h"
 #include "tree.h"
 
@@ -61,12 +62,18 @@ struct create_layout {
 	struct ufs_info info;
 };
 
+/* Files that are to lie first. */
+struct create_first {
+	struct order_file *files;
+	size_t n;
+};
+
 /*
  * Lay out the tree on the empty file system *dev, which becomes layout->meta
  * in any case.  -ENOSPC: it does not fit, not said; others said.
  */
-MUST_CHECK int create_lay_out(
-    struct tree *t, struct blkdev *dev, struct create_layout *layout);
+MUST_CHECK int create_lay_out(struct tree *t, struct blkdev *dev,
+    const struct create_first *first, struct create_layout *layout);
 void create_layout_release(struct create_layout *layout);
 
 /* -- create_image.c: the second phase ---------------------------------------
@@ -91,6 +98,7 @@ struct create_fs {
 	const struct create_fs_options *opt;
 	struct tree *tree;
 	struct create_need need;
+	struct create_first first;
 	struct create_layout layout;
 	struct uzip_written uzip; /* of a uzip: what its clusters became */
 	uint64_t written;         /* bytes of output */

@@ -3,9 +3,10 @@
  *
  * All names come first, directory by directory from the root, so that inodes
  * and directories lie together at the front, where a CD reads them in few
- * goes; then the contents, in the same order, each file in one piece.  Space
- * is allocated without data: the device is memory that keeps nothing of what
- * is zero.
+ * goes; then the contents, in the same order, each file in one piece.  Files
+ * that are to lie first (--order) come before all others in both.  Space is
+ * allocated without data: the device is memory that keeps nothing of what is
+ * zero.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -20,9 +21,12 @@ struct crumb {
 	const char *name;
 };
 
+static const struct crumb top = {NULL, ""}; /* the root */
+
 struct laying {
 	struct ufs *fs;
 	struct create_layout *out;
+	bool has_first; /* some files were laid out before the rest */
 	uint32_t bsize;
 	int version;
 };
@@ -70,6 +74,27 @@ create_node(struct laying *l, const struct tree_node *dir,
 	    l->fs, dir->ino, e->name, strlen(e->name), &what, attr);
 }
 
+/* Enter e as a name of dir, unless that was done before. */
+static int
+place(struct laying *l, const struct tree_node *dir, struct tree_entry *e,
+    const struct crumb *at)
+{
+	struct ufs_attr attr;
+	int rc;
+
+	if (e->placed)
+		return 0;
+	if (e->node->ino == 0) {
+		rc = create_node(l, dir, e, &attr);
+		e->node->ino = rc == 0 ? attr.ino : 0;
+	} else {
+		rc = ufs_link(l->fs, e->node->ino, dir->ino, e->name,
+		    strlen(e->name), &attr);
+	}
+	e->placed = rc == 0;
+	return rc < 0 ? failed(at, rc) : 0;
+}
+
 /* Enter all names of dir, then those of the directories in it. */
 static int
 lay_names(struct laying *l, const struct tree_node *dir, const struct crumb *at)
@@ -77,19 +102,9 @@ lay_names(struct laying *l, const struct tree_node *dir, const struct crumb *at)
 	int rc = interrupted() ? -EINTR : 0;
 
 	for (size_t i = 0; i < dir->n && rc == 0; i++) {
-		const struct tree_entry *e = &dir->entries[i];
-		struct crumb here = {at, e->name};
-		struct ufs_attr attr;
+		struct crumb here = {at, dir->entries[i].name};
 
-		if (e->node->ino == 0) {
-			rc = create_node(l, dir, e, &attr);
-			e->node->ino = rc == 0 ? attr.ino : 0;
-		} else {
-			rc = ufs_link(l->fs, e->node->ino, dir->ino, e->name,
-			    strlen(e->name), &attr);
-		}
-		if (rc < 0)
-			return failed(&here, rc);
+		rc = place(l, dir, &dir->entries[i], &here);
 	}
 	for (size_t i = 0; i < dir->n && rc == 0; i++) {
 		struct crumb here = {at, dir->entries[i].name};
@@ -97,6 +112,29 @@ lay_names(struct laying *l, const struct tree_node *dir, const struct crumb *at)
 		if (S_ISDIR(dir->entries[i].node->mode))
 			rc = lay_names(l, dir->entries[i].node, &here);
 	}
+	return rc;
+}
+
+static int
+place_on_way(void *arg, struct tree_node *dir, struct tree_entry *e)
+{
+	struct laying *l = arg;
+	struct crumb here = {&top, e->name};
+
+	return place(l, dir, e, &here);
+}
+
+/* The names of the files that lie first, so that their inodes do, too. */
+static int
+lay_first_names(
+    struct laying *l, const struct tree *t, const struct create_first *first)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < first->n && rc == 0; i++)
+		rc = interrupted()
+		    ? -EINTR
+		    : tree_walk(t, first->files[i].path, place_on_way, l);
 	return rc;
 }
 
@@ -253,8 +291,8 @@ lay_node(struct laying *l, const struct tree_node *node)
 }
 
 /*
- * Whether the file has been laid out under another name: then its inode has
- * its size, which it starts without.
+ * Whether the file has been laid out before, under another name or among the
+ * first: then its inode has its size, which it starts without.
  */
 static int
 is_done(struct laying *l, const struct tree_node *node)
@@ -262,7 +300,8 @@ is_done(struct laying *l, const struct tree_node *node)
 	struct ufs_attr attr;
 	int rc;
 
-	if (node->names < 2 || !S_ISREG(node->mode) || node->size == 0)
+	if ((node->names < 2 && !l->has_first) || !S_ISREG(node->mode) ||
+	    node->size == 0)
 		return 0;
 	rc = ufs_getattr(l->fs, node->ino, &attr);
 	return rc < 0 ? rc : attr.size == node->size;
@@ -300,6 +339,33 @@ lay_contents(
 	return rc;
 }
 
+/*
+ * The contents of the files that lie first, one behind the other from the
+ * front of the file system on; empty ones have no place.
+ */
+static int
+lay_first_contents(struct laying *l, const struct create_first *first)
+{
+	int rc = 0;
+
+	ufs_follow(l->fs, true);
+	for (size_t i = 0; i < first->n && rc == 0; i++) {
+		const struct tree_node *node = first->files[i].node;
+		struct crumb here = {&top, first->files[i].path};
+
+		if (interrupted())
+			return -EINTR;
+		if (node->size == 0)
+			continue;
+		rc = lay_node(l, node);
+		if (rc < 0)
+			return failed(&here, rc);
+	}
+	ufs_follow(l->fs, false);
+	l->has_first = first->n > 0;
+	return rc;
+}
+
 /* -- all of it --------------------------------------------------------------
  */
 
@@ -315,19 +381,24 @@ static void
 forget(struct tree_node *node)
 {
 	node->ino = 0;
-	for (size_t i = 0; i < node->n; i++)
+	for (size_t i = 0; i < node->n; i++) {
+		node->entries[i].placed = false;
 		forget(node->entries[i].node);
+	}
 }
 
 static int
-lay_tree(struct tree *t, struct laying *l)
+lay_tree(struct tree *t, struct laying *l, const struct create_first *first)
 {
-	struct crumb top = {NULL, ""};
 	int rc;
 
 	forget(t->root);
 	t->root->ino = UFS_ROOT;
-	rc = lay_names(l, t->root, &top);
+	rc = lay_first_names(l, t, first);
+	if (rc == 0)
+		rc = lay_names(l, t->root, &top);
+	if (rc == 0)
+		rc = lay_first_contents(l, first);
 	if (rc == 0)
 		rc = lay_contents(l, t->root, &top);
 	if (rc == 0)
@@ -336,7 +407,8 @@ lay_tree(struct tree *t, struct laying *l)
 }
 
 int
-create_lay_out(struct tree *t, struct blkdev *dev, struct create_layout *layout)
+create_lay_out(struct tree *t, struct blkdev *dev,
+    const struct create_first *first, struct create_layout *layout)
 {
 	struct ufs_options options = {.writable = true};
 	struct laying l = {.out = layout};
@@ -351,7 +423,7 @@ create_lay_out(struct tree *t, struct blkdev *dev, struct create_layout *layout)
 	ufs_info(l.fs, &layout->info);
 	l.bsize = layout->info.block_size;
 	l.version = layout->info.version;
-	rc = lay_tree(t, &l);
+	rc = lay_tree(t, &l, first);
 	ufs_info(l.fs, &layout->info);
 	ufs_close(l.fs);
 	if (layout->n > 1)

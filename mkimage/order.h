@@ -5,8 +5,13 @@
 #include "tree.h"
 
 struct order {
-	char **paths; /* in plain form, each once */
+	char **paths; /* in plain form */
 	size_t n;
+};
+
+struct order_file {
+	const char *path; /* the order's */
+	const struct tree_node *node;
 };
 
 /*
@@ -19,11 +24,11 @@ void order_release(struct order *order);
 
 /*
  * The regular files of the tree that order names, each once, in that order:
- * *n of them in *nodes, to be freed.  Names of directories and of links stand
- * for nothing.  What is not in the tree is counted and told in one warning.
- * -ENOMEM.
+ * *n of them in *files, to be freed in any case.  Names of directories and of
+ * links stand for nothing.  What is not in the tree is counted and told in one
+ * warning.  -ENOMEM.
  */
 MUST_CHECK int order_find(const struct order *order, const struct tree *t,
-    const struct tree_node ***nodes, size_t *n);
+    struct order_file **files, size_t *n);
 
 #endif

@@ -274,7 +274,7 @@ insert(
 	}
 	memmove(&dir->entries[i + 1], &dir->entries[i],
 	    (dir->n - i) * sizeof(*dir->entries));
-	dir->entries[i] = (struct tree_entry){copy, node};
+	dir->entries[i] = (struct tree_entry){copy, node, false};
 	dir->n++;
 	node->names++;
 	return 0;
@@ -399,6 +399,27 @@ tree_find(const struct tree *t, const char *path)
 	while (at != NULL && next_name(&path, name))
 		at = S_ISDIR(at->mode) ? tree_child(at, name) : NULL;
 	return at;
+}
+
+int
+tree_walk(const struct tree *t, const char *path,
+    int (*each)(void *arg, struct tree_node *dir, struct tree_entry *entry),
+    void *arg)
+{
+	struct tree_node *dir = t->root;
+	char name[UFS_NAME_MAX + 1];
+	bool found = true;
+	int rc = 0;
+
+	while (rc == 0 && next_name(&path, name)) {
+		size_t i = place_of(dir, name, &found);
+
+		if (!found)
+			return -ENOENT;
+		rc = each(arg, dir, &dir->entries[i]);
+		dir = dir->entries[i].node;
+	}
+	return rc;
 }
 
 /* The directory called name in dir, made where there is none. */

@@ -69,6 +69,7 @@ struct tree_xattr {
 struct tree_entry {
 	char *name;
 	struct tree_node *node;
+	bool placed; /* in the image: create_layout.c */
 };
 
 struct tree_node {
@@ -156,6 +157,14 @@ struct tree_node *tree_child(const struct tree_node *dir, const char *name);
 
 /* What path leads to, or NULL. */
 struct tree_node *tree_find(const struct tree *t, const char *path);
+
+/*
+ * Call each for every entry on the way to path, from the root on, while it
+ * returns 0; its last answer is returned.  -ENOENT: the way ends before.
+ */
+MUST_CHECK int tree_walk(const struct tree *t, const char *path,
+    int (*each)(void *arg, struct tree_node *dir, struct tree_entry *entry),
+    void *arg);
 
 /*
  * Enter node (new, or one that has names: a hard link) as name of dir, on top

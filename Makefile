@@ -5,7 +5,8 @@ PREFIX ?= /usr/local
 WARN = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wundef \
 	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wcast-qual -Wformat=2 -Wimplicit-fallthrough
-PKGS = fuse3 libarchive liblz4 liblzma libzstd libdeflate libelf zlib json-c
+PKGS = fuse3 libarchive liblz4 liblzma libzstd libdeflate libelf zlib \
+	json-c libisofs-1
 PKG_CFLAGS != pkg-config --cflags $(PKGS) 2>/dev/null || true
 PKG_LIBS != pkg-config --libs $(PKGS) 2>/dev/null || true
 # Linux's alone.
@@ -39,6 +40,7 @@ IMGFMT = \
 	imgfmt/fat.c \
 	imgfmt/fflags.c \
 	imgfmt/gpt.c \
+	imgfmt/gpt_make.c \
 	imgfmt/gz.c \
 	imgfmt/iso_area.c \
 	imgfmt/iso_boot.c \
@@ -184,6 +186,10 @@ MKIMAGE = \
 	mkimage/info_boot.c \
 	mkimage/info_image.c \
 	mkimage/info_ufs.c \
+	mkimage/iso_author.c \
+	mkimage/iso_author_files.c \
+	mkimage/iso_author_hybrid.c \
+	mkimage/iso_author_image.c \
 	mkimage/kld_hints.c \
 	mkimage/kmod.c \
 	mkimage/loader_conf.c \
@@ -240,6 +246,8 @@ UNIT = \
 	tests/unit/test_idmap \
 	tests/unit/test_image \
 	tests/unit/test_iso \
+	tests/unit/test_iso_author \
+	tests/unit/test_iso_author_bad \
 	tests/unit/test_iso_bad \
 	tests/unit/test_iso_check \
 	tests/unit/test_iso_patch \

@@ -1,11 +1,18 @@
-/* Reading GPT headers with their entries; private to part*.c and iso_*.c. */
+/*
+ * GPT headers with their entries: reading, changing, making.  For part*.c,
+ * iso_*.c and whoever makes a hybrid ISO.
+ */
 #ifndef GPT_H
 #define GPT_H
 
 #include "blkdev.h"
 #include "gpt_format.h"
 
-enum { GPT_ENTRIES_MAX = 1024, GPT_ENTRY_SIZE_MAX = 1024 };
+enum {
+	GPT_ENTRIES_MAX = 1024,
+	GPT_ENTRY_SIZE_MAX = 1024,
+	GPT_BOOT_CODE = 440, /* bytes; behind them the MBR has fields */
+};
 
 struct gpt {
 	uint32_t sector; /* 512 or 4096 */
@@ -32,6 +39,21 @@ void gpt_release(struct gpt *gpt);
  * bytes of the header's sector stay.
  */
 MUST_CHECK int gpt_write(struct blkdev *dev, const struct gpt *gpt);
+
+/*
+ * A GPT without partitions for a disk of that many sectors of 512 bytes: its
+ * header at sector 1, nentries entries (a multiple of 4) behind it, and as
+ * much at the disk's end for the backup.  Free it with gpt_release.
+ */
+MUST_CHECK int gpt_make(struct gpt *out, uint64_t sectors, uint32_t nentries,
+    const uint8_t guid[16]);
+
+/*
+ * Write a GPT that gpt_make made, its backup, and the protective MBR with the
+ * boot code, GPT_BOOT_CODE bytes or NULL, in front.
+ */
+MUST_CHECK int gpt_write_disk(
+    struct blkdev *dev, const struct gpt *gpt, const void *boot_code);
 
 /* Entry i, a pointer into gpt->entries. */
 struct gpt_entry_disk *gpt_entry(const struct gpt *gpt, uint32_t i);

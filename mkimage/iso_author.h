@@ -32,10 +32,12 @@ struct iso_author {
 /*
  * Write the ISO to out, an empty resizable device.  The same tree and the same
  * *how give the same bytes.  reader is one of how->tree; the caller finishes
- * it.  bar is started and stopped.  Errors are said, in one line:
- * -EINVAL: *how names what is not there or cannot boot, or a label that ISO
- * 9660 cannot hold; -EFBIG: a file of 4 GiB or more (trap 73);
- * -ENAMETOOLONG; others of reading and writing; -EINTR: interrupted.
+ * it.  bar is started and stopped.  The publisher is written in capitals
+ * (ECMA-119; so do FreeBSD's releases), the other texts as they are.  What Rock
+ * Ridge has no place for, flags and extended attributes, is warned of.
+ * Errors are said, in one line, but for -EINTR: interrupted.  -EINVAL: *how
+ * names what is not there or cannot boot, or has texts that ISO 9660 cannot
+ * hold; -EFBIG: a file of 4 GiB or more (trap 73); others of reading, writing.
  */
 MUST_CHECK int iso_author_write(const struct iso_author *how,
     struct tree_reader *reader, struct progress *bar, struct blkdev *out);

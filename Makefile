@@ -160,6 +160,7 @@ MKIMAGE = \
 	mkimage/cmd_cat.c \
 	mkimage/cmd_check.c \
 	mkimage/cmd_commit.c \
+	mkimage/cmd_convert.c \
 	mkimage/cmd_create.c \
 	mkimage/cmd_discard.c \
 	mkimage/cmd_extract.c \
@@ -175,6 +176,8 @@ MKIMAGE = \
 	mkimage/commit_verify.c \
 	mkimage/commit_warn.c \
 	mkimage/container.c \
+	mkimage/convert.c \
+	mkimage/convert_how.c \
 	mkimage/create.c \
 	mkimage/create_edit.c \
 	mkimage/create_fs.c \

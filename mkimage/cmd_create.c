@@ -54,6 +54,8 @@ static const char usage[] =
     "      --order LIST      let the files that LIST names, one a line, lie\n"
     "                        first and in that order; - is standard input\n"
     "      --ufs N           1 or 2 (default)\n"
+    "      --byte-order ORDER\n"
+    "                        little (default) or big\n"
     "      --block SIZE      of the file system; 32768\n"
     "      --frag SIZE       fragment size; an eighth of a block\n"
     "      --density SIZE    bytes per inode; as many inodes as the tree "

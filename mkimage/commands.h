@@ -10,6 +10,7 @@ extern const struct command cmd_cat;
 extern const struct command cmd_extract;
 extern const struct command cmd_check;
 extern const struct command cmd_boot;
+extern const struct command cmd_convert;
 extern const struct command cmd_create;
 extern const struct command cmd_mount;
 extern const struct command cmd_umount;

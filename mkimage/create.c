@@ -70,26 +70,6 @@ read_tree(struct creation *c)
 }
 
 static void
-tell_losses(const struct creation *c)
-{
-	if (c->tree.lost_xattrs > 0)
-		log_warn("%" PRIu64 " extended attributes left out: FreeBSD "
-			 "has no name for them",
-		    c->tree.lost_xattrs);
-	if (c->fs.layout.lost_xattrs > 0)
-		log_warn("%" PRIu64 " extended attributes left out: UFS1 has "
-			 "none (--ufs 2 has)",
-		    c->fs.layout.lost_xattrs);
-	if (c->tree.lost_flags > 0)
-		log_warn("flags of %" PRIu64 " files left out: UFS does not "
-			 "know them all",
-		    c->tree.lost_flags);
-	if (c->tree.lost_acls > 0)
-		log_warn("%" PRIu64 " access control lists left out",
-		    c->tree.lost_acls);
-}
-
-static void
 summarize(const struct creation *c)
 {
 	char a[32], b[32], d[32];
@@ -159,7 +139,7 @@ create_run(const struct create_options *opt)
 		c.how.format = create_format_of(opt->out);
 	rc = create(&c);
 	if (rc == 0) {
-		tell_losses(&c);
+		create_tell_losses(&c.tree, &c.fs.layout);
 		summarize(&c);
 	} else if (rc == -EINTR && cmd_errors_said() == said) {
 		log_error("interrupted, '%s' not written", opt->out);

@@ -99,8 +99,10 @@ write_ufs(struct target *t)
 {
 	scoped(freep) uint8_t *buf = malloc(PIECE);
 	uint64_t size = t->image->size;
-	int rc = buf == NULL ? -ENOMEM : blkdev_resize(t->out, t->base + size);
+	int rc = buf == NULL ? -ENOMEM : 0;
 
+	if (rc == 0 && t->out->size < t->base + size)
+		rc = blkdev_resize(t->out, t->base + size);
 	for (uint64_t off = 0; off < size && rc == 0; off += PIECE) {
 		size_t n = size - off < PIECE ? (size_t)(size - off) : PIECE;
 
@@ -201,7 +203,7 @@ create_fs_write(struct create_fs *fs, struct tree_reader *reader,
 	rc = write_format(&t);
 	progress_stop(&bar);
 	blkdev_close(t.image);
-	if (rc < 0 && cmd_errors_said() == said)
+	if (rc < 0 && rc != -EOPNOTSUPP && cmd_errors_said() == said)
 		log_error("cannot write '%s': %s", fs->opt->name,
 		    rc == -EINTR ? "interrupted" : strerror(-rc));
 	return rc;

@@ -37,6 +37,12 @@ void create_measure(
     const struct tree *t, const struct ufs_mkfs *how, struct create_need *need);
 
 /*
+ * About the bytes that stay free in a file system made of such blocks for no
+ * more than it needs.
+ */
+uint64_t create_spare(uint32_t block_size);
+
+/*
  * An empty file system in memory, *dev, with room for need and what the
  * options ask for beyond it, of opt->size bytes where that is given.  slack:
  * bytes more than counted.  -ENOSPC, said: opt->size is too small.
@@ -76,6 +82,10 @@ MUST_CHECK int create_lay_out(struct tree *t, struct blkdev *dev,
     const struct create_first *first, struct create_layout *layout);
 void create_layout_release(struct create_layout *layout);
 
+/* Say what of the tree is not in the file system. */
+void create_tell_losses(
+    const struct tree *t, const struct create_layout *layout);
+
 /* -- create_image.c: the second phase ---------------------------------------
  */
 
@@ -114,7 +124,8 @@ MUST_CHECK int create_fs_lay_out(struct create_fs *fs,
 
 /*
  * Write the image to out, from byte base on, in opt->format.  Faults of
- * contents are said where they are found, those of out here.
+ * contents are said where they are found, those of out here; but not
+ * -EOPNOTSUPP: the image is too large for an out that cannot grow.
  */
 MUST_CHECK int create_fs_write(struct create_fs *fs, struct tree_reader *reader,
     struct blkdev *out, uint64_t base);

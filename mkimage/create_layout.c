@@ -439,3 +439,28 @@ create_layout_release(struct create_layout *layout)
 	free(layout->extents);
 	*layout = (struct create_layout){0};
 }
+
+void
+create_tell_losses(const struct tree *t, const struct create_layout *layout)
+{
+	const struct {
+		uint64_t n;
+		const char *what;
+	} losses[] = {
+	    {t->lost_xattrs,
+		"extended attributes left out: FreeBSD has no name for them"},
+	    {layout->lost_xattrs,
+		"extended attributes left out: UFS1 has none (--ufs 2 has)"},
+	    {t->lost_flags,
+		"files' flags left out: UFS does not know them all"},
+	    {t->lost_acls, "access control lists left out"},
+	    {t->lost_snapshots, "snapshots of the file system left out"},
+	    {t->lost_journals,
+		"journal of the file system left out (tunefs -j makes one)"},
+	    {t->lost_whiteouts, "whiteouts left out"},
+	};
+
+	for (size_t i = 0; i < sizeof(losses) / sizeof(*losses); i++)
+		if (losses[i].n > 0)
+			log_warn("%" PRIu64 " %s", losses[i].n, losses[i].what);
+}

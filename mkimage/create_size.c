@@ -279,13 +279,19 @@ fixed_size(const struct create_fs_options *opt, const struct create_need *need,
 	return -ENOSPC;
 }
 
+uint64_t
+create_spare(uint32_t block_size)
+{
+	return 32 * (uint64_t)block_size + (256 << 10);
+}
+
 int
 create_make_fs(const struct create_fs_options *opt,
     const struct create_need *need, uint64_t slack, struct blkdev **dev)
 {
 	uint64_t bsize = opt->mkfs.block_size;
 	uint64_t size = need->bytes + free_wanted(opt, need) + slack +
-	    inodes_wanted(opt, need) * 256 + 32 * bsize + (256 << 10);
+	    inodes_wanted(opt, need) * 256 + create_spare(opt->mkfs.block_size);
 
 	if (opt->size != 0)
 		return fixed_size(opt, need, dev);

@@ -52,6 +52,20 @@ set_version(struct fs_args *args, const struct command *cmd, const char *value)
 }
 
 static int
+set_byte_order(
+    struct fs_args *args, const struct command *cmd, const char *value)
+{
+	bool big = strcmp(value, "big") == 0;
+
+	if (!big && strcmp(value, "little") != 0)
+		return cmd_misused(
+		    cmd, "no byte order '%s' (little or big)", value);
+	args->fs.mkfs.big_endian = big;
+	args->order_set = true;
+	return CMD_DONE;
+}
+
+static int
 set_minfree(struct fs_args *args, const struct command *cmd, const char *value)
 {
 	long n = 0;
@@ -116,6 +130,8 @@ fs_args_set(
 		return set_format(args, cmd, value);
 	case FS_UFS:
 		return set_version(args, cmd, value);
+	case FS_BYTE_ORDER:
+		return set_byte_order(args, cmd, value);
 	case FS_BLOCK:
 		return set_power(
 		    cmd, "block", 4096, value, &args->fs.mkfs.block_size);

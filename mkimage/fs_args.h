@@ -13,6 +13,7 @@
 enum fs_option {
 	FS_FORMAT = CMD_LONG + 256,
 	FS_UFS,
+	FS_BYTE_ORDER,
 	FS_BLOCK,
 	FS_FRAG,
 	FS_DENSITY,
@@ -28,6 +29,7 @@ enum fs_option {
 #define FS_ARGS_LONGS \
 	{"format", required_argument, NULL, FS_FORMAT}, \
 	{"ufs", required_argument, NULL, FS_UFS}, \
+	{"byte-order", required_argument, NULL, FS_BYTE_ORDER}, \
 	{"block", required_argument, NULL, FS_BLOCK}, \
 	{"frag", required_argument, NULL, FS_FRAG}, \
 	{"density", required_argument, NULL, FS_DENSITY}, \
@@ -40,7 +42,7 @@ enum fs_option {
 
 struct fs_args {
 	struct create_fs_options fs;
-	bool minfree_set, free_set, hashes_set; /* by the user */
+	bool order_set, minfree_set, free_set, hashes_set; /* by the user */
 };
 
 /* Take option c with its value.  CMD_DONE; CMD_USAGE, said; -1: not ours. */

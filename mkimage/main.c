@@ -16,6 +16,7 @@ static const struct command *const commands[] = {
     &cmd_commit,
     &cmd_discard,
     &cmd_create,
+    &cmd_convert,
     &cmd_boot,
     &cmd_uzip,
     &cmd_unuzip,

@@ -5,6 +5,19 @@
 #include "../imgfmt/uzip.h"
 #include "cmd.h"
 
+/* For a command's option letters, and its array of long options. */
+#define UZIP_ARGS_SHORTS "A:C:Ls:dZj:"
+/* clang-format off */
+#define UZIP_ARGS_LONGS \
+	{"algorithm", required_argument, NULL, 'A'}, \
+	{"level", required_argument, NULL, 'C'}, \
+	{"lzma", no_argument, NULL, 'L'}, \
+	{"cluster", required_argument, NULL, 's'}, \
+	{"dedup", no_argument, NULL, 'd'}, \
+	{"keep-zeroes", no_argument, NULL, 'Z'}, \
+	{"threads", required_argument, NULL, 'j'}
+/* clang-format on */
+
 struct uzip_args {
 	struct uzip_params params;
 	long threads;                           /* 0: one a processor */

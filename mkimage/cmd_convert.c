@@ -1,0 +1,108 @@
+/* relive convert: an image laid out afresh. */
+#include "commands.h"
+#include "convert.h"
+
+enum { OPT_SESSION = CMD_LONG };
+
+static const struct option longs[] = {
+    {"output", required_argument, NULL, 'o'},
+    {"session", required_argument, NULL, OPT_SESSION},
+    FS_ARGS_LONGS,
+    UZIP_ARGS_LONGS,
+    {NULL, 0, NULL, 0},
+};
+
+static const char usage[] =
+    "convert IMAGE -o OUT [OPTION...]\n"
+    "Lay IMAGE's files out afresh: without the traces of edits, in another "
+    "form,\n"
+    "or as another UFS.  Owners, flags, links, holes, attributes and all "
+    "times\n"
+    "stay; what no option names is as IMAGE has it.  IMAGE.relive, or "
+    "--session,\n"
+    "is IMAGE with what was edited.  OUT that ends in .ufs, .uzip or .gz is "
+    "the\n"
+    "image alone, else it is what IMAGE is: an ISO, a disk, a uzip.\n"
+    "\n"
+    "  -o, --output OUT      the file to write\n"
+    "      --session DIR     with what the session in DIR changed\n"
+    "      --format KIND     ufs, uzip or gz: the image alone, whatever OUT "
+    "is\n"
+    "                        called\n"
+    "      --ufs N           1 or 2\n"
+    "      --byte-order ORDER\n"
+    "                        little or big\n"
+    "      --block SIZE      of the file system\n"
+    "      --frag SIZE       fragment size; with --block an eighth of it\n"
+    "      --density SIZE    bytes per inode; as many inodes as the tree "
+    "needs\n"
+    "      --minfree N       percent that only root may fill\n"
+    "      --label NAME      for /dev/ufs/NAME\n"
+    "      --free SPACE|N%   room beyond what the tree takes; about as IMAGE\n"
+    "                        has, but none in an OUT that is a UFS\n"
+    "      --size SIZE       of the file system; as large as needed\n"
+    "      --no-check-hashes UFS2 without the check hashes of FreeBSD 13\n"
+    "  -A, --algorithm NAME  of a uzip: zlib, lzma or zstd\n"
+    "  -C, --level N         compression level, also of a gz\n"
+    "  -L, --lzma            the same as -A lzma\n"
+    "  -s, --cluster SIZE    bytes of a cluster\n"
+    "  -d, --dedup           store equal clusters once\n"
+    "  -Z, --keep-zeroes     compress clusters of zeroes too\n"
+    "  -j, --threads N       threads that compress; one a processor\n";
+
+static int
+take_option(struct convert_options *opt, int c)
+{
+	int bad;
+
+	switch (c) {
+	case 'o':
+		opt->out = optarg;
+		return CMD_DONE;
+	case OPT_SESSION:
+		opt->session_dir = optarg;
+		return CMD_DONE;
+	default:
+		bad = fs_args_set(&opt->fs, &cmd_convert, c, optarg);
+		return bad >= 0
+		    ? bad
+		    : uzip_args_set(&opt->uzip, &cmd_convert, c, optarg);
+	}
+}
+
+/* What does not depend on IMAGE. */
+static int
+check(struct convert_options *opt)
+{
+	enum create_format format = opt->fs.fs.format;
+
+	if (opt->out == NULL)
+		return cmd_misused(&cmd_convert, "-o OUT is missing");
+	if (format == CREATE_BY_NAME)
+		format = convert_format_of(opt->out);
+	if (format == CREATE_BY_NAME)
+		format = CREATE_UZIP; /* which may have all options */
+	return fs_args_check(&opt->fs, &opt->uzip, &cmd_convert, format);
+}
+
+static int
+run(int argc, char **argv)
+{
+	struct convert_options opt = {0};
+	int c, bad;
+
+	while ((c = cmd_option(&cmd_convert, argc, argv, "o:" UZIP_ARGS_SHORTS,
+		    longs)) != -1) {
+		bad = take_option(&opt, c);
+		if (bad != CMD_DONE)
+			return bad;
+	}
+	if (!cmd_operands(&cmd_convert, argc, argv, 1, 1))
+		return CMD_USAGE;
+	opt.address = argv[optind];
+	bad = check(&opt);
+	return bad != CMD_DONE ? bad : cmd_exit(convert_run(&opt));
+}
+
+const struct command cmd_convert = {
+    "convert", "lay an image out afresh, or in another form", usage, run};

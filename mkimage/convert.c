@@ -1,0 +1,181 @@
+/*
+ * The tree of an image becomes a tree as create's sources do, and goes the
+ * same way from there; only the container around it is copied.
+ */
+#include "convert.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "../imgfmt/log.h"
+#include "commit.h"
+#include "container.h"
+#include "convert_impl.h"
+#include "outfile.h"
+
+enum { CACHE_MAX = 64 << 20 };
+
+/* -- what is converted ------------------------------------------------------
+ */
+
+static int
+open_all(struct conversion *c)
+{
+	const struct convert_options *opt = c->opt;
+	bool session =
+	    opt->session_dir != NULL || view_is_session(opt->address);
+	struct session_options how = {
+	    .mode = session ? SESSION_SNAPSHOT : SESSION_BASE,
+	    .dir = opt->session_dir,
+	    .wait = true,
+	    .image = {.cache_max = CACHE_MAX},
+	};
+	int rc = pool_open((unsigned)opt->uzip.threads, &c->pool);
+
+	if (rc == 0 && session)
+		rc = commit_sync_mount(opt->address, opt->session_dir);
+	if (rc < 0)
+		return rc;
+	how.image.pool = c->pool;
+	rc = session_open(opt->address, &how, &c->session);
+	if (rc < 0)
+		return rc;
+	c->image = c->session->image;
+	c->view.session = c->session;
+	c->view.fs = c->session->fs;
+	ufs_info(c->view.fs, &c->info);
+	return 0;
+}
+
+static int
+inodes_done(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	(void)done;
+	(void)total;
+	return interrupted() ? -EINTR : 0;
+}
+
+/*
+ * What is damaged must not come out as something that looks sound: block
+ * shared by two files, links that are miscounted.
+ */
+static int
+check_sound(struct conversion *c)
+{
+	int rc = ufs_check(view_device(&c->view), NULL, 0, inodes_done, NULL);
+
+	if (rc <= 0)
+		return rc;
+	log_error("'%s' is damaged: %d fault%s; 'relive extract' gets out what "
+		  "can be read",
+	    c->opt->address, rc, rc == 1 ? "" : "s");
+	return -ECORRUPT;
+}
+
+static int
+read_tree(struct conversion *c)
+{
+	int rc = tree_init(&c->tree);
+
+	if (rc == 0)
+		rc = tree_add_view(&c->tree, &c->view, "/");
+	return rc;
+}
+
+/* -- what it becomes --------------------------------------------------------
+ */
+
+static int
+put_image(void *arg, struct blkdev *out, uint64_t base, uint64_t *len)
+{
+	struct conversion *c = arg;
+	struct tree_reader reader;
+	int rc = 0;
+
+	if (out->size > base) /* a partition: the old image lies there */
+		rc = blkdev_trim(out, base, out->size - base);
+	if (rc < 0)
+		return rc;
+	tree_reader_init(&reader, &c->tree);
+	rc = create_fs_write(&c->fs, &reader, out, base);
+	if (rc == 0)
+		rc = tree_reader_finish(&reader);
+	tree_reader_release(&reader);
+	*len = c->fs.written;
+	return rc;
+}
+
+static int
+write_out(struct conversion *c, struct blkdev *out)
+{
+	uint64_t len;
+	int rc = create_fs_lay_out(&c->fs, &c->how, &c->tree);
+
+	if (rc < 0)
+		return rc;
+	return c->whole ? container_write(c->image, out, put_image, c)
+			: put_image(c, out, 0, &len);
+}
+
+static void
+tell(const struct conversion *c)
+{
+	uint64_t before = c->image->layer[container_target(c->image)].dev->size;
+	char data[32], fs[32], now[32], was[32];
+
+	create_tell_losses(&c->tree, &c->fs.layout);
+	log_info("'%s': %" PRIu64 " files, %s of data, in %s of UFS%d; the "
+		 "image has %s, it had %s",
+	    c->opt->out, c->fs.need.files,
+	    cmd_bytes(data, sizeof(data), c->fs.need.contents),
+	    cmd_bytes(fs, sizeof(fs), c->fs.layout.meta->size),
+	    c->fs.layout.info.version,
+	    cmd_bytes(now, sizeof(now), c->fs.written),
+	    cmd_bytes(was, sizeof(was), before));
+}
+
+static int
+convert(struct conversion *c)
+{
+	scoped(outfile_abortp) struct outfile *to = NULL;
+	struct outfile *done;
+	int rc = outfile_not_input(c->opt->out, c->image->path);
+
+	if (rc == 0)
+		rc = convert_decide(c);
+	if (rc == 0)
+		rc = outfile_create(c->opt->out, &to);
+	if (rc == 0)
+		rc = check_sound(c);
+	if (rc == 0)
+		rc = read_tree(c);
+	if (rc == 0)
+		rc = write_out(c, outfile_dev(to));
+	if (rc < 0)
+		return rc;
+	done = to;
+	to = NULL;
+	return outfile_commit(done);
+}
+
+int
+convert_run(const struct convert_options *opt)
+{
+	struct conversion c = {.opt = opt, .tree.spool = -1};
+	unsigned said = cmd_errors_said();
+	int rc = open_all(&c);
+
+	if (rc == 0)
+		rc = convert(&c);
+	if (rc == 0)
+		tell(&c);
+	else if (cmd_errors_said() == said)
+		log_error("'%s' is not written: %s", opt->out,
+		    rc == -EINTR ? "interrupted" : strerror(-rc));
+	create_fs_release(&c.fs);
+	tree_release(&c.tree);
+	session_close(c.session);
+	pool_close(c.pool);
+	return rc;
+}

@@ -25,6 +25,12 @@ main:
 	movw $start, %sp
 	sti
 	movb %dl, drive
+	movw 0x46c, %ax		/* ticks: the BIOS shows on the serial port, too, */
+1:	hlt			/* what it printed last, but not at once */
+	movw 0x46c, %cx
+	subw %ax, %cx
+	cmpw $2, %cx
+	jb 1b
 	movw $hello, %si
 	call print
 
@@ -164,7 +170,11 @@ fail:
 
 print:
 	pushw %dx
-1:	lodsb
+1:	movw $SERIAL + 5, %dx	/* has the port sent what it got? */
+	inb %dx, %al
+	testb $0x20, %al
+	jz 1b
+	lodsb
 	testb %al, %al
 	jz 2f
 	movw $SERIAL, %dx

@@ -34,13 +34,33 @@ out8(unsigned short port, u8 value)
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }
 
+static inline u8
+in8(unsigned short port)
+{
+	u8 value;
+
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+/* Once the port has sent what it got before. */
+static void
+put_byte(char c)
+{
+	enum { STATUS = SERIAL + 5, SENT = 0x20 };
+
+	while ((in8(STATUS) & SENT) == 0)
+		continue;
+	out8(SERIAL, (u8)c);
+}
+
 static void
 put(const char *s)
 {
 	for (; *s != '\0'; s++) {
 		if (*s == '\n')
-			out8(SERIAL, '\r');
-		out8(SERIAL, (u8)*s);
+			put_byte('\r');
+		put_byte(*s);
 	}
 }
 

@@ -19,7 +19,7 @@ SAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 
 # Of prove(1); seconds for each fuzz target.
 PROVE_FLAGS =
-FUZZ_TIME = 15
+FUZZ_TIME = 8
 E2E != ls tests/e2e/test-*.sh
 
 # One file a line, sorted, so that changes merge.

@@ -487,12 +487,24 @@ entry_line(struct spec *s, char *name, char *rest)
 	return rc;
 }
 
+/* What later lines take over must not lie within this one. */
+static int
+set_line(struct spec *s, char *rest)
+{
+	int rc = take_words(s, &s->set, rest);
+
+	if (rc == 0 && (s->set.link != NULL || s->set.contents != NULL))
+		rc = wrong(
+		    s, "link= and contents= are of one file, not for /set");
+	return rc;
+}
+
 /* "/set" and "/unset". */
 static int
 special_line(struct spec *s, const char *name, char *rest)
 {
 	if (strcmp(name, "/set") == 0)
-		return take_words(s, &s->set, rest);
+		return set_line(s, rest);
 	if (strcmp(name, "/unset") == 0) {
 		char *save, *word = strtok_r(rest, " \t", &save);
 

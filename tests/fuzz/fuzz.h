@@ -2,7 +2,9 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../imgfmt/blkdev.h"
 #include "../../imgfmt/log.h"
@@ -44,6 +46,38 @@ fuzz_read(struct blkdev *dev, uint64_t most)
 		(void)!blkdev_read(dev, off, buf,
 		    left < sizeof(buf) ? (size_t)left : sizeof(buf));
 	}
+}
+
+/* The input as a file of that name, in memory where there is such a folder. */
+static inline const char *
+fuzz_file(const char *name, const uint8_t *data, size_t size)
+{
+	static char path[128];
+	FILE *f;
+
+	log_set_sink(fuzz_silence);
+	(void)snprintf(path, sizeof(path), "%s/relive-fuzz-%s.%d",
+	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", name,
+	    getpid());
+	f = fopen(path, "w");
+	if (f == NULL || fwrite(data, 1, size, f) != size || fclose(f) != 0)
+		abort();
+	return path;
+}
+
+/* What an input says, a number at a time; zeroes at its end. */
+struct fuzz_words {
+	const uint8_t *at, *end;
+};
+
+static inline uint32_t
+fuzz_word(struct fuzz_words *words, unsigned bytes)
+{
+	uint32_t value = 0;
+
+	while (bytes-- > 0 && words->at < words->end)
+		value = value << 8 | *words->at++;
+	return value;
 }
 
 #endif

@@ -92,16 +92,9 @@ mend(uint8_t *data, size_t size)
 static void
 try(const uint8_t *data, size_t size)
 {
-	static char path[64];
+	const char *path = fuzz_file("overlay", data, size);
 	struct overlay_id id;
-	FILE *f;
 
-	/* In memory where there is such a folder: syncing is slow. */
-	snprintf(path, sizeof(path), "%s/relive-fuzz-overlay.%d",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", getpid());
-	f = fopen(path, "w");
-	if (f == NULL || fwrite(data, 1, size, f) != size || fclose(f) != 0)
-		abort();
 	for (int flags = OVERLAY_READ_ONLY; flags >= 0; flags--) {
 		struct blkdev *base = NULL, *dev;
 
@@ -123,7 +116,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t *copy;
 
-	log_set_sink(fuzz_silence);
 	try(data, size);
 	if (size < OVERLAY_HEADER + OVERLAY_RECORD + OVERLAY_TRAILER)
 		return 0;

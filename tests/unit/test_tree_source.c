@@ -115,6 +115,14 @@ bad_lines_are_named(void)
 	CHECK(refused("/jump\n", "no such command"));
 }
 
+/* Found by fuzzing: the next line had taken this one's place by then. */
+static void
+set_hands_on_no_text_of_its_line(void)
+{
+	CHECK(refused("/set type=link link=a\n./b\n", "line 1: link="));
+	CHECK(refused("/set contents=/etc/rc\n./b type=file\n", "/set"));
+}
+
 static void
 contents_come_from_the_host(void)
 {
@@ -342,6 +350,7 @@ more_files_than_may_be_open_are_read(void)
 
 TESTS({"a specification makes and changes", a_specification_makes_and_changes},
     {"bad lines are named", bad_lines_are_named},
+    {"/set hands on no text of its line", set_hands_on_no_text_of_its_line},
     {"contents come from the host", contents_come_from_the_host},
     {"names become numbers", names_become_numbers},
     {"a directory is read with links and holes",

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "../imgfmt/err.h"
+#include "../imgfmt/blkdev.h"
 
 enum {
 	TREE_DEPTH_MAX = 1000, /* directories within one another */
@@ -95,6 +95,9 @@ struct tree {
 	int spool;           /* scratch file for contents, or -1 */
 	uint64_t spool_size; /* bytes */
 	const char *beside;  /* the scratch file's neighbour; borrowed */
+	/* The tree that this one is a part of, or NULL: its scratch file is
+	 * used, and its nodes are shared. */
+	struct tree *whole;
 	/* What was left out because UFS or we have no place for it. */
 	uint64_t lost_xattrs, lost_acls, lost_flags;
 	uint64_t lost_whiteouts, lost_snapshots, lost_journals;
@@ -259,6 +262,31 @@ MUST_CHECK int tree_file_content(
 MUST_CHECK int tree_open_base(
     struct tree *t, const char *path, const struct tree_base **out);
 
+/* -- parts -----------------------------------------------------------------
+ */
+
+/*
+ * An empty tree that takes nodes of whole, which must outlive it; its root and
+ * its time are as whole's.  -ENOMEM.
+ */
+MUST_CHECK int tree_init_part(struct tree *t, struct tree *whole);
+
+/*
+ * Let what path leads to in t->whole be there in t as well, with all that is
+ * below it: directories anew, so that what is in them may differ, everything
+ * else shared.  -ENOENT: nothing there; -ENOMEM.
+ */
+MUST_CHECK int tree_share(struct tree *t, const char *path);
+
+/*
+ * Let there be a regular file of that text at path: what was there of another
+ * kind is replaced, what was a regular file keeps its owner and mode, but
+ * leaves other names of it, and other trees, alone.  text becomes the tree's,
+ * also after an error.  -ENOMEM, -ENOTDIR, said.
+ */
+MUST_CHECK int tree_put_text(
+    struct tree *t, const char *path, uint32_t mode, char *text);
+
 /* -- contents -------------------------------------------------------------- */
 
 enum { READER_FILES = 32 };
@@ -288,6 +316,12 @@ MUST_CHECK int tree_reader_finish(struct tree_reader *r);
 
 /* Close all files without looking. */
 void tree_reader_release(struct tree_reader *r);
+
+/* The tree whose scratch file t uses: t itself, or what it is a part of. */
+struct tree *tree_spooler(struct tree *t);
+
+/* An empty scratch file of its own, resizable, where t's is or would be. */
+MUST_CHECK int tree_scratch(const struct tree *t, struct blkdev **out);
 
 /* Append len bytes to the scratch file, which is made when there is none. */
 MUST_CHECK int tree_spool(

@@ -171,10 +171,27 @@ open_scratch(const char *beside)
 }
 
 int
+tree_scratch(const struct tree *t, struct blkdev **out)
+{
+	int fd = open_scratch(t->beside != NULL ? t->beside : ".");
+
+	return fd < 0 ? fd : blkdev_file_adopt(fd, true, out);
+}
+
+struct tree *
+tree_spooler(struct tree *t)
+{
+	while (t->whole != NULL)
+		t = t->whole;
+	return t;
+}
+
+int
 tree_spool(struct tree *t, const void *buf, size_t len, uint64_t *at)
 {
 	const char *from = buf;
 
+	t = tree_spooler(t);
 	if (t->spool < 0) {
 		int fd = open_scratch(t->beside != NULL ? t->beside : ".");
 
@@ -346,6 +363,14 @@ read_at(int fd, uint64_t off, uint8_t *to, size_t len)
 	return 0;
 }
 
+static int
+spool_of(const struct tree *t)
+{
+	while (t->whole != NULL)
+		t = t->whole;
+	return t->spool;
+}
+
 /* len bytes at byte at of where node's data lies. */
 static int
 fetch(struct tree_reader *r, const struct tree_node *node, uint64_t at,
@@ -360,7 +385,7 @@ fetch(struct tree_reader *r, const struct tree_node *node, uint64_t at,
 	}
 	if (c->kind == CONTENT_VIEW)
 		return blkdev_read(c->device, at, to, len);
-	fd = c->kind == CONTENT_SPOOL ? r->tree->spool : file_of(r, node);
+	fd = c->kind == CONTENT_SPOOL ? spool_of(r->tree) : file_of(r, node);
 	if (fd < 0)
 		return fd;
 	rc = read_at(fd, at, to, len);

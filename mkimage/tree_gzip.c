@@ -66,7 +66,7 @@ deflate_to_spool(struct tree *t, struct blkdev *from, int level, uint64_t *len)
 
 	if (rc < 0)
 		return rc;
-	fd = fcntl(t->spool, F_DUPFD_CLOEXEC, 0);
+	fd = fcntl(tree_spooler(t)->spool, F_DUPFD_CLOEXEC, 0);
 	rc = fd < 0 ? -errno : blkdev_file_adopt(fd, true, &spool);
 	if (rc == 0)
 		rc = gz_deflate(from, level, spool, at, len);
@@ -96,8 +96,8 @@ compress(struct tree *t, const struct tree_node *from, int level,
 		return rc;
 	node->content.kind = CONTENT_SPOOL;
 	node->size = len;
-	rc = tree_add_run(node, 0, len, t->spool_size);
-	t->spool_size += len;
+	rc = tree_add_run(node, 0, len, tree_spooler(t)->spool_size);
+	tree_spooler(t)->spool_size += len;
 	return rc;
 }
 

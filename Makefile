@@ -189,12 +189,18 @@ MKIMAGE = \
 	mkimage/info_boot.c \
 	mkimage/info_image.c \
 	mkimage/info_ufs.c \
+	mkimage/iso_args.c \
 	mkimage/iso_author.c \
 	mkimage/iso_author_files.c \
 	mkimage/iso_author_hybrid.c \
 	mkimage/iso_author_image.c \
 	mkimage/kld_hints.c \
 	mkimage/kmod.c \
+	mkimage/layout.c \
+	mkimage/layout_rc.c \
+	mkimage/layout_sizes.c \
+	mkimage/layout_tree.c \
+	mkimage/layout_tweak.c \
 	mkimage/loader_conf.c \
 	mkimage/order.c \
 	mkimage/outfile.c \
@@ -213,6 +219,7 @@ MKIMAGE = \
 	mkimage/tree_ids.c \
 	mkimage/tree_mtree.c \
 	mkimage/tree_out.c \
+	mkimage/tree_part.c \
 	mkimage/tree_source.c \
 	mkimage/tree_view.c \
 	mkimage/trim.c \
@@ -257,6 +264,7 @@ UNIT = \
 	tests/unit/test_iso_plan \
 	tests/unit/test_kld_hints \
 	tests/unit/test_kmod \
+	tests/unit/test_layout \
 	tests/unit/test_loader_conf \
 	tests/unit/test_order \
 	tests/unit/test_outfile \
@@ -313,6 +321,8 @@ all: relive
 
 relive: librelive.a mkimage/main.o
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ mkimage/main.o librelive.a $(LIBS)
+
+mkimage/layout_rc.o: mkimage/newroot.rc mkimage/baseroot.rc
 
 librelive.a: $(OBJS)
 	rm -f $@

@@ -3,7 +3,7 @@
 
 #include "commands.h"
 #include "create.h"
-#include "fs_args.h"
+#include "iso_args.h"
 
 enum {
 	OPT_EXCLUDE = CMD_LONG,
@@ -11,6 +11,8 @@ enum {
 	OPT_SET_CONF,
 	OPT_ORDER,
 };
+
+#define DEFAULT_LABEL "LIVE"
 
 enum {
 	DEFAULT_CLUSTER = 16384,
@@ -25,6 +27,7 @@ static const struct option longs[] = {
     {"set-conf", required_argument, NULL, OPT_SET_CONF},
     {"order", required_argument, NULL, OPT_ORDER},
     FS_ARGS_LONGS,
+    ISO_ARGS_LONGS,
     {"algorithm", required_argument, NULL, 'A'},
     {"level", required_argument, NULL, 'C'},
     {"lzma", no_argument, NULL, 'L'},
@@ -37,13 +40,19 @@ static const struct option longs[] = {
 
 static const char usage[] =
     "create -o OUT [OPTION...] SOURCE...\n"
-    "Make a UFS image of directories, archives (tar and others, in any\n"
-    "compression) and mtree(5) specifications; later ones lie on top of "
-    "earlier\n"
-    "ones.  Owners, flags, links, devices and times arrive without root.\n"
+    "Make a bootable ISO, or a UFS image, of directories, archives (tar and\n"
+    "others, in any compression) and mtree(5) specifications; later ones lie "
+    "on\n"
+    "top of earlier ones.  Owners, flags, links, devices and times arrive "
+    "without\n"
+    "root.\n"
     "\n"
-    "  -o, --output OUT      the file to write; .uzip and .gz are compressed\n"
-    "      --format KIND     ufs, uzip or gz, whatever OUT is called\n"
+    "  -o, --output OUT      the file to write: .iso is an ISO, .uzip and .gz\n"
+    "                        are compressed images, all else is a plain one\n"
+    "      --format KIND     iso, ufs, uzip or gz, whatever OUT is called\n"
+    "      --layout KIND     of an ISO: uzip (default; the tree compressed),\n"
+    "                        memroot (the same, writable at run time) or "
+    "plain\n"
     "      --exclude PATTERN leave out paths, or with no slash in it names,\n"
     "                        that match, and all below them\n"
     "      --set-file PATH=FILE\n"
@@ -61,7 +70,13 @@ static const char usage[] =
     "      --density SIZE    bytes per inode; as many inodes as the tree "
     "needs\n"
     "      --minfree N       percent that only root may fill; 8\n"
-    "      --label NAME      for /dev/ufs/NAME\n"
+    "      --label NAME      for /dev/ufs/NAME, or of an ISO; LIVE\n"
+    "      --volume-set NAME of an ISO\n"
+    "      --publisher NAME  of an ISO\n"
+    "      --no-tweak        leave fstab, rc.conf and loader.conf alone\n"
+    "      --trim            leave out modules and boot files that a CD does\n"
+    "                        not use to boot\n"
+    "      --gzip-kernel     let the loader inflate the kernel\n"
     "      --free SPACE|N%   room beyond what the tree takes; N% of that\n"
     "      --size SIZE       of the file system; as large as needed\n"
     "      --no-check-hashes UFS2 without the check hashes of FreeBSD 13\n"
@@ -106,23 +121,26 @@ take_option(struct create_options *opt, struct lists *lists, int c)
 
 /* What only all options together tell. */
 static int
-check(struct create_options *opt, struct fs_args *fs,
+check(struct create_options *opt, struct fs_args *fs, struct iso_args *iso,
     const struct uzip_args *uzip)
 {
-	enum create_format format = fs->fs.format;
 	int bad;
 
 	if (opt->out == NULL)
 		return cmd_misused(&cmd_create, "-o OUT is missing");
-	if (format == CREATE_BY_NAME)
-		format = create_format_of(opt->out);
-	bad = fs_args_check(fs, uzip, &cmd_create, format);
+	bad = iso_args_check(iso, fs, &cmd_create, opt->out);
+	if (bad == CMD_DONE)
+		bad = fs_args_check(fs, uzip, &cmd_create, fs->fs.format);
+	if (iso->layout.label == NULL)
+		iso->layout.label = DEFAULT_LABEL;
 	opt->fs = fs->fs;
+	opt->layout = iso->layout;
 	return bad;
 }
 
 static int
-parse(struct create_options *opt, struct lists *lists, int argc, char **argv)
+parse(struct create_options *opt, struct lists *lists, struct iso_args *iso,
+    int argc, char **argv)
 {
 	struct uzip_args uzip = {.params.cluster = DEFAULT_CLUSTER};
 	struct fs_args fs = {
@@ -140,6 +158,8 @@ parse(struct create_options *opt, struct lists *lists, int argc, char **argv)
 		if (bad < 0)
 			bad = fs_args_set(&fs, &cmd_create, c, optarg);
 		if (bad < 0)
+			bad = iso_args_set(iso, &cmd_create, c, optarg);
+		if (bad < 0)
 			bad = uzip_args_set(&uzip, &cmd_create, c, optarg);
 		if (bad != CMD_DONE)
 			return bad;
@@ -154,7 +174,7 @@ parse(struct create_options *opt, struct lists *lists, int argc, char **argv)
 	opt->nset_files = lists->nset_files;
 	opt->set_confs = lists->set_confs;
 	opt->nset_confs = lists->nset_confs;
-	return check(opt, &fs, &uzip);
+	return check(opt, &fs, iso, &uzip);
 }
 
 static int
@@ -163,6 +183,7 @@ run(int argc, char **argv)
 	struct create_options opt = {0};
 	scoped(freep) const char **room =
 	    calloc(3 * (size_t)argc + 3, sizeof(*room));
+	struct iso_args iso = {.layout.kind = LAYOUT_UZIP};
 	struct lists lists = {.excludes = room};
 	int bad;
 
@@ -170,9 +191,9 @@ run(int argc, char **argv)
 		return cmd_exit(-ENOMEM);
 	lists.set_files = room + argc;
 	lists.set_confs = room + 2 * (size_t)argc;
-	bad = parse(&opt, &lists, argc, argv);
+	bad = parse(&opt, &lists, &iso, argc, argv);
 	return bad != CMD_DONE ? bad : cmd_exit(create_run(&opt));
 }
 
-const struct command cmd_create = {
-    "create", "make an image of directories and archives", usage, run};
+const struct command cmd_create = {"create",
+    "make an ISO or an image of directories and archives", usage, run};

@@ -14,7 +14,8 @@ struct creation {
 	struct create_fs_options how;
 	struct order order;
 	struct tree tree;
-	struct create_fs fs;
+	struct create_fs fs;       /* of an image alone */
+	struct layout_sizes sizes; /* of an ISO */
 	struct outfile *to;
 };
 
@@ -32,6 +33,8 @@ create_format_of(const char *name)
 	if (ends_with(name, ".uzip") || ends_with(name, ".uzst") ||
 	    ends_with(name, ".ulzma"))
 		return CREATE_UZIP;
+	if (ends_with(name, ".iso"))
+		return CREATE_ISO;
 	return ends_with(name, ".gz") ? CREATE_GZ : CREATE_UFS;
 }
 
@@ -74,6 +77,14 @@ summarize(const struct creation *c)
 {
 	char a[32], b[32], d[32];
 
+	if (c->how.format == CREATE_ISO) {
+		log_info("'%s': %" PRIu64 " files, %s of data, in an ISO of %s",
+		    c->opt->out, c->sizes.files,
+		    cmd_bytes(a, sizeof(a), c->sizes.tree),
+		    cmd_bytes(b, sizeof(b), c->sizes.iso));
+		layout_tell_sizes(c->opt->layout.kind, &c->sizes);
+		return;
+	}
 	log_info("'%s': %" PRIu64 " files, %s of data, in %s of UFS%d, "
 		 "%s written",
 	    c->opt->out, c->fs.need.files,
@@ -88,12 +99,25 @@ write_image(struct creation *c)
 	struct tree_reader reader;
 	int rc;
 
+	rc = create_fs_lay_out(&c->fs, &c->how, &c->tree);
+	if (rc < 0)
+		return rc;
 	tree_reader_init(&reader, &c->tree);
 	rc = create_fs_write(&c->fs, &reader, outfile_dev(c->to), 0);
 	if (rc == 0)
 		rc = tree_reader_finish(&reader);
 	tree_reader_release(&reader);
 	return rc;
+}
+
+static int
+write_iso(struct creation *c)
+{
+	struct layout_options opt = c->opt->layout;
+
+	opt.out = c->opt->out;
+	opt.fs = c->how;
+	return layout_write(&c->tree, &opt, outfile_dev(c->to), &c->sizes);
 }
 
 static int
@@ -116,9 +140,8 @@ create(struct creation *c)
 		rc = read_tree(c);
 	}
 	if (rc == 0)
-		rc = create_fs_lay_out(&c->fs, &c->how, &c->tree);
-	if (rc == 0)
-		rc = write_image(c);
+		rc =
+		    c->how.format == CREATE_ISO ? write_iso(c) : write_image(c);
 	if (rc == 0) {
 		rc = outfile_commit(c->to);
 		c->to = NULL;

@@ -2,28 +2,7 @@
 #ifndef CREATE_H
 #define CREATE_H
 
-#include "../imgfmt/ufs.h"
-#include "../imgfmt/uzip.h"
-
-enum create_format { CREATE_BY_NAME, CREATE_UFS, CREATE_UZIP, CREATE_GZ };
-
-struct order;
-
-/* How one file system is made of a tree, and in which form it is written. */
-struct create_fs_options {
-	const char *name;          /* of the output, for messages */
-	enum create_format format; /* not BY_NAME */
-	/* Sizes and minfree as they are to be; the time is ours, and where 0
-	 * the density. */
-	struct ufs_mkfs mkfs;
-	uint64_t size;         /* bytes; 0: as large as needed */
-	uint64_t free_bytes;   /* room beyond the tree's */
-	unsigned free_percent; /* the same, in percent of what the tree takes */
-	struct uzip_params uzip;
-	int gz_level;              /* 0: the default */
-	unsigned jobs;             /* 0: one a processor */
-	const struct order *order; /* of files that lie first, or NULL */
-};
+#include "layout.h"
 
 struct create_options {
 	const char *out;
@@ -36,8 +15,9 @@ struct create_options {
 	size_t nset_files;
 	const char *const *set_confs; /* FILE:KEY=VALUE */
 	size_t nset_confs;
-	/* Of the image; its name is out, a format BY_NAME what out ends in. */
+	/* Of the image; its name is out.  Format ISO: in a layout. */
 	struct create_fs_options fs;
+	struct layout_options layout; /* its out and fs are ours */
 };
 
 /* Make the image.  Errors are said; then there is no output file. */

@@ -9,7 +9,7 @@
 #define CREATE_IMPL_H
 
 #include "../imgfmt/blkdev.h"
-#include "create.h"
+#include "create_fs.h"
 #include "order.h"
 #include "progress.h"
 #include "tree.h"

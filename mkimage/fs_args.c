@@ -16,9 +16,11 @@ set_format(struct fs_args *args, const struct command *cmd, const char *name)
 		args->fs.format = CREATE_UZIP;
 	else if (strcmp(name, "gz") == 0)
 		args->fs.format = CREATE_GZ;
+	else if (strcmp(name, "iso") == 0)
+		args->fs.format = CREATE_ISO;
 	else
 		return cmd_misused(
-		    cmd, "no format '%s' (ufs, uzip or gz)", name);
+		    cmd, "no format '%s' (iso, ufs, uzip or gz)", name);
 	return CMD_DONE;
 }
 
@@ -184,7 +186,7 @@ fs_args_check(struct fs_args *args, const struct uzip_args *uzip,
 	bool uzip_only = uzip->codec_set || uzip->cluster_set ||
 	    uzip->params.dedup || uzip->params.keep_zeroes;
 
-	if (format != CREATE_UZIP && uzip_only)
+	if (format != CREATE_UZIP && format != CREATE_ISO && uzip_only)
 		return cmd_misused(cmd, "-A, -L, -s, -d and -Z are for uzips");
 	if (format == CREATE_UFS && uzip->level_set)
 		return cmd_misused(cmd, "-C is for uzips and gz files");

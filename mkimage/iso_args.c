@@ -1,0 +1,67 @@
+#include "iso_args.h"
+
+#include <string.h>
+
+static int
+set_layout(struct iso_args *args, const struct command *cmd, const char *value)
+{
+	if (layout_of_name(value, &args->layout.kind) < 0)
+		return cmd_misused(
+		    cmd, "no layout '%s' (plain, uzip, memroot)", value);
+	args->layout_set = true;
+	return CMD_DONE;
+}
+
+int
+iso_args_set(
+    struct iso_args *args, const struct command *cmd, int c, const char *value)
+{
+	struct layout_options *iso = &args->layout;
+
+	if (c == ISO_LAYOUT)
+		return set_layout(args, cmd, value);
+	if (c < ISO_LAYOUT || c > ISO_GZIP_KERNEL)
+		return -1;
+	args->set = true;
+	switch (c) {
+	case ISO_VOLUME_SET:
+		iso->volume_set = value;
+		return CMD_DONE;
+	case ISO_PUBLISHER:
+		iso->publisher = value;
+		return CMD_DONE;
+	case ISO_NO_TWEAK:
+		iso->no_tweak = true;
+		return CMD_DONE;
+	case ISO_TRIM:
+		iso->trim = true;
+		return CMD_DONE;
+	default:
+		iso->gzip_kernel = true;
+		return CMD_DONE;
+	}
+}
+
+int
+iso_args_check(struct iso_args *args, struct fs_args *fs,
+    const struct command *cmd, const char *out)
+{
+	enum create_format *format = &fs->fs.format;
+
+	if (args->layout_set && *format != CREATE_BY_NAME &&
+	    *format != CREATE_ISO)
+		return cmd_misused(cmd, "--layout is for ISOs");
+	if (args->layout_set)
+		*format = CREATE_ISO;
+	if (*format == CREATE_BY_NAME)
+		*format = create_format_of(out);
+	if (*format != CREATE_ISO && args->set)
+		return cmd_misused(cmd,
+		    "--volume-set, --publisher, --no-tweak, --trim and "
+		    "--gzip-kernel are for ISOs");
+	if (*format != CREATE_ISO)
+		return CMD_DONE;
+	args->layout.label = fs->fs.mkfs.label;
+	fs->fs.mkfs.label = NULL;
+	return CMD_DONE;
+}

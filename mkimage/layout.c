@@ -1,0 +1,219 @@
+/* An ISO in one of the layouts, from its tree to its last byte. */
+#include "layout.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "../imgfmt/iso.h"
+#include "../imgfmt/log.h"
+#include "cmd.h"
+#include "iso_author.h"
+#include "layout_impl.h"
+#include "order.h"
+#include "tree_gzip.h"
+#include "trim.h"
+
+enum { LABEL_MAX = 32 };
+
+/* Bytes from which on FreeBSD reads no file of an ISO (trap 73). */
+#define IMAGE_MOST ((uint64_t)4 << 30)
+
+static int
+check_label(const char *label)
+{
+	if (*label == '\0' || strlen(label) > LABEL_MAX) {
+		log_error(
+		    "label '%s': an ISO's has 1 to %d bytes", label, LABEL_MAX);
+		return -EINVAL;
+	}
+	for (const char *p = label; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == '/' || *p == 0x7f) {
+			log_error("label '%s' has characters that /dev/iso9660 "
+				  "cannot show",
+			    label);
+			return -EINVAL;
+		}
+	return 0;
+}
+
+/* The tree that the ISO itself holds. */
+static struct tree *
+iso_tree(struct layout *l)
+{
+	return l->opt->kind == LAYOUT_PLAIN ? l->system : &l->cd;
+}
+
+/* -- the tree ---------------------------------------------------------------
+ */
+
+/* What a CD does not need to boot, and the kernel smaller. */
+static int
+slim(struct layout *l)
+{
+	struct tree *t = iso_tree(l);
+	struct trim_counts counts = {0};
+	int rc = 0;
+
+	if (l->opt->trim)
+		rc = trim_boot(t, &counts);
+	if (rc == 0 && l->opt->gzip_kernel)
+		rc = tree_gzip(t, "boot/kernel/kernel", 9);
+	return rc;
+}
+
+static int
+make_trees(struct layout *l)
+{
+	const struct layout_options *opt = l->opt;
+	int rc = layout_check_tree(l->system, opt->kind);
+
+	if (rc == 0)
+		rc = layout_tweak_system(l);
+	if (rc == 0 && opt->kind != LAYOUT_PLAIN)
+		rc = layout_make_cd(l);
+	if (rc == 0 && !opt->no_tweak)
+		rc = layout_tweak_loader(l, iso_tree(l));
+	return rc < 0 ? rc : slim(l);
+}
+
+/* -- the ISO ----------------------------------------------------------------
+ */
+
+static const char *
+if_there(const struct tree *t, const char *path)
+{
+	return tree_find(t, path) != NULL ? path : NULL;
+}
+
+static int
+author(struct layout *l, struct blkdev *out)
+{
+	const struct layout_options *opt = l->opt;
+	const struct tree *t = iso_tree(l);
+	struct iso_author how = {
+	    .tree = t,
+	    .label = opt->label,
+	    .volume_set = opt->volume_set,
+	    .publisher = opt->publisher,
+	    .cdboot = if_there(t, LAYOUT_CDBOOT),
+	    .loader_efi = if_there(t, LAYOUT_LOADER_EFI),
+	    .pmbr = if_there(t, "boot/pmbr"),
+	    .isoboot = if_there(t, "boot/isoboot"),
+	    .last = layout_image_path(opt->kind),
+	    .now = t->now.tv_sec,
+	};
+	struct progress bar;
+
+	if (opt->fs.order != NULL) {
+		how.order = (const char *const *)opt->fs.order->paths;
+		how.norder = opt->fs.order->n;
+	}
+	return iso_author_write(&how, &l->reader, &bar, out);
+}
+
+/* The image of the live root goes where plan has its place. */
+static int
+write_image(struct layout *l, struct iso_plan *plan, struct create_fs *fs,
+    struct blkdev *out)
+{
+	uint64_t at = iso_plan_info(plan)->image_off;
+	int rc = create_fs_write(fs, &l->reader, out, at);
+
+	l->sizes.raw = fs->layout.meta->size;
+	l->sizes.image = fs->written;
+	if (rc == 0 && fs->written >= IMAGE_MOST) {
+		log_error("the image has %" PRIu64 " bytes; FreeBSD reads no "
+			  "file of 4 GiB or more from an ISO",
+		    fs->written);
+		rc = -EFBIG;
+	}
+	return rc < 0 ? rc : iso_plan_finish(plan, out, fs->written);
+}
+
+/* The ISO in skeleton, with an image instead of the place that holds it. */
+static int
+add_image(struct layout *l, struct blkdev *skeleton, struct create_fs *fs,
+    struct blkdev *out)
+{
+	struct iso_node node;
+	struct iso_plan *plan = NULL;
+	struct iso *iso;
+	int rc = iso_open(skeleton, &iso);
+
+	if (rc < 0)
+		return rc;
+	rc = iso_lookup(iso, layout_image_path(l->opt->kind), &node);
+	if (rc == 0)
+		rc = iso_plan_make(iso, &node, &plan);
+	if (rc == 0)
+		rc = iso_plan_copy(plan, out);
+	if (rc == 0)
+		rc = write_image(l, plan, fs, out);
+	iso_plan_free(plan);
+	iso_close(iso);
+	return rc;
+}
+
+/*
+ * The image's length shows only when it is written, and it goes straight into
+ * the ISO.  So all else is written first, to a scratch file, with a sector in
+ * its place, and a commit's way of changing an ISO does the rest.
+ */
+static int
+write_with_image(struct layout *l, struct blkdev *out)
+{
+	struct create_fs_options how = l->opt->fs;
+	struct create_fs fs = {0};
+	struct blkdev *skeleton;
+	int rc;
+
+	how.name = layout_image_path(l->opt->kind);
+	how.format = CREATE_UZIP;
+	rc = tree_scratch(l->system, &skeleton);
+	if (rc < 0)
+		return rc;
+	/* first what can still show that the tree cannot be an image */
+	rc = create_fs_lay_out(&fs, &how, l->system);
+	if (rc == 0)
+		rc = author(l, skeleton);
+	if (rc == 0)
+		rc = add_image(l, skeleton, &fs, out);
+	create_fs_release(&fs);
+	blkdev_close(skeleton);
+	return rc;
+}
+
+static int
+write_iso(struct layout *l, struct blkdev *out)
+{
+	int rc = l->opt->kind == LAYOUT_PLAIN ? author(l, out)
+					      : write_with_image(l, out);
+
+	if (rc == 0)
+		rc = tree_reader_finish(&l->reader);
+	if (rc == 0)
+		layout_measure(l, out->size);
+	return rc;
+}
+
+int
+layout_write(struct tree *t, const struct layout_options *opt,
+    struct blkdev *out, struct layout_sizes *sizes)
+{
+	struct layout l = {.opt = opt, .system = t, .cd.spool = -1};
+	unsigned said = cmd_errors_said();
+	int rc = check_label(opt->label);
+
+	layout_device(opt->label, l.device);
+	tree_reader_init(&l.reader, t);
+	if (rc == 0)
+		rc = make_trees(&l);
+	if (rc == 0)
+		rc = write_iso(&l, out);
+	if (rc < 0 && rc != -EINTR && cmd_errors_said() == said)
+		log_error("cannot write '%s': %s", opt->out, strerror(-rc));
+	tree_reader_release(&l.reader);
+	tree_release(&l.cd);
+	*sizes = l.sizes;
+	return rc;
+}

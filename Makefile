@@ -60,6 +60,7 @@ IMGFMT = \
 	imgfmt/part_mbr.c \
 	imgfmt/pool.c \
 	imgfmt/radix.c \
+	imgfmt/ufs_acl.c \
 	imgfmt/ufs_alloc.c \
 	imgfmt/ufs_attr.c \
 	imgfmt/ufs_balloc.c \
@@ -107,6 +108,7 @@ IMGFMT = \
 	imgfmt/uzip_write.c \
 
 FUSEFS = \
+	fusefs/fuse_acl.c \
 	fusefs/fuse_dirs.c \
 	fusefs/fuse_flush.c \
 	fusefs/fuse_helper.c \
@@ -283,6 +285,7 @@ UNIT = \
 	tests/unit/test_tree_source \
 	tests/unit/test_tree_view \
 	tests/unit/test_trim \
+	tests/unit/test_ufs_acl \
 	tests/unit/test_ufs_changes \
 	tests/unit/test_ufs_check \
 	tests/unit/test_ufs_check_tree \

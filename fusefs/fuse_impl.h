@@ -9,6 +9,7 @@
  *	fuse_flush.c    when the engine flushes, and who waits for it
  *	fuse_nodes.c    inodes the kernel knows of
  *	fuse_dirs.c     what an open directory lists
+ *	fuse_acl.c      access control lists, as the kernel hands them over
  *	fuse_perm.c     what file flags forbid; whom new files belong to
  *	fuse_relive.c   attributes of our own: relive.flags, relive.birthtime
  *	fuse_ops*.c     the request handlers of the tree
@@ -48,6 +49,7 @@ struct server {
 	const char *dir;         /* mount point, as the kernel sees it */
 	bool read_only, fakeroot, grpid;
 	bool no_flags; /* chflags(1) is kept but not obeyed */
+	bool acls;     /* the kernel checks access control lists */
 	uint32_t block_size;
 	atomic_int_fast64_t changed; /* when, where the view keeps no times */
 	int ready_fd; /* told once the kernel has accepted the mount; or -1 */
@@ -155,6 +157,24 @@ MUST_CHECK int perm_check_name(
 /* Owner, group and mode of something new in dir; also checks PERM_ENTER. */
 MUST_CHECK int perm_new(const struct server *server, const struct fuse_ctx *ctx,
     uint64_t dir, mode_t mode, struct ufs_new *out);
+
+/* -- fuse_acl.c ------------------------------------------------------------ */
+
+enum { ACL_VALUE_MAX = 4 + 8 * UFS_ACL_MOST };
+
+/* Whether an attribute's name is that of a list, which goes to *kind. */
+bool acl_is(
+    const struct server *server, const char *name, enum ufs_acl_kind *kind);
+/* Whether attributes that hold lists are shown as such. */
+bool acl_are_shown(const struct server *server);
+/* The name of the list that FreeBSD keeps in its attribute name; or NULL. */
+const char *acl_shown_as(const char *name);
+/* The list's length.  -ENOXATTR. */
+MUST_CHECK int64_t acl_get(const struct server *server, uint64_t ino,
+    enum ufs_acl_kind kind, uint8_t value[ACL_VALUE_MAX]);
+/* With value NULL take the list away.  As ufs_acl_set; -EINVAL: no list. */
+MUST_CHECK int acl_set(fuse_req_t req, uint64_t ino, enum ufs_acl_kind kind,
+    const void *value, size_t len);
 
 /* -- fuse_relive.c --------------------------------------------------------- */
 

@@ -264,6 +264,26 @@ ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* -- the table ------------------------------------------------------------- */
 
+/*
+ * Let the kernel check access control lists, where FreeBSD would.  That brings
+ * default_permissions with it, which fakeroot goes without; and the umask to
+ * us, as a default list takes its place.
+ */
+static void
+want_acls(struct server *server, struct fuse_conn_info *conn)
+{
+	const unsigned needed = FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK;
+	struct ufs_info info;
+
+	if (server->fs == NULL || server->fakeroot ||
+	    (conn->capable & needed) != needed)
+		return;
+	ufs_info(server->fs, &info);
+	server->acls = info.version == 2 && !info.nfs4_acls;
+	if (server->acls)
+		conn->want |= needed;
+}
+
 void
 ops_init(void *userdata, struct fuse_conn_info *conn)
 {
@@ -282,6 +302,7 @@ ops_init(void *userdata, struct fuse_conn_info *conn)
 		FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
 		FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_IOCTL_DIR |
 		FUSE_CAP_EXPORT_SUPPORT);
+	want_acls(server, conn);
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
 	server_ready(server);

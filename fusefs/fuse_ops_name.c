@@ -20,6 +20,7 @@ make(fuse_req_t req, fuse_ino_t dir, const char *name, struct ufs_new *what,
 	if (rc < 0)
 		return rc;
 	what->mode = new.mode;
+	what->umask = new.umask;
 	what->uid = new.uid;
 	what->gid = new.gid;
 	rc = ufs_create(

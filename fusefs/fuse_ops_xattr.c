@@ -3,7 +3,8 @@
  *	user	  user.NAME, and trusted.freebsd.user.NAME of what is neither
  *		  file nor directory (where Linux has no user attributes)
  *	system	  trusted.freebsd.system.NAME
- * and, seen only by who asks for them, those of fuse_relive.c.
+ * POSIX.1e access control lists, which live in the latter, are shown as the
+ * kernel's own (fuse_acl.c); and those of fuse_relive.c to who asks for them.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -60,16 +61,30 @@ get_own(fuse_req_t req, uint64_t ino, const char *name, size_t size)
 	reply_value(req, rc < 0 ? rc : (int64_t)strlen(text), text, size);
 }
 
+static void
+get_acl(fuse_req_t req, uint64_t ino, enum ufs_acl_kind kind, size_t size)
+{
+	uint8_t value[ACL_VALUE_MAX];
+	int64_t n = acl_get(server_of(req), ino, kind, value);
+
+	reply_value(req, n, value, size);
+}
+
 void
 ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	enum ufs_ea_space space;
+	enum ufs_acl_kind kind;
 	const char *own;
 	char *buf = NULL;
 	int64_t n;
 
 	if (relive_is_own(name)) {
 		get_own(req, swap_root(ino), name, size);
+		return;
+	}
+	if (acl_is(server_of(req), name, &kind)) {
+		get_acl(req, swap_root(ino), kind, size);
 		return;
 	}
 	own = freebsd_name(name, &space);
@@ -92,6 +107,7 @@ ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 struct listing {
 	char *buf;
 	size_t len, room; /* len: of the whole list, even beyond room */
+	bool acls;        /* shown as such */
 	bool plain;       /* a file or directory: user attributes are such */
 };
 
@@ -102,11 +118,18 @@ list_one(void *arg, enum ufs_ea_space space, const char *name, size_t value_len)
 	const char *prefix = space == UFS_EA_SYSTEM ? spaces[2].prefix
 	    : list->plain                           ? spaces[0].prefix
 						    : spaces[1].prefix;
-	size_t len = strlen(prefix) + strlen(name) + 1;
+	const char *acl =
+	    list->acls && space == UFS_EA_SYSTEM ? acl_shown_as(name) : NULL;
+	size_t len;
 
 	(void)value_len;
 	if (space != UFS_EA_USER && space != UFS_EA_SYSTEM)
 		return 0;
+	if (acl != NULL) {
+		prefix = "";
+		name = acl;
+	}
+	len = strlen(prefix) + strlen(name) + 1;
 	if (list->len <= list->room && len <= list->room - list->len)
 		(void)snprintf(
 		    list->buf + list->len, len, "%s%s", prefix, name);
@@ -118,7 +141,9 @@ void
 ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	struct server *server = server_of(req);
-	struct listing list = {.room = size, .buf = thread_buffer(size)};
+	struct listing list = {.acls = acl_are_shown(server),
+	    .room = size,
+	    .buf = thread_buffer(size)};
 	struct ufs_attr attr;
 	int rc = list.buf == NULL
 	    ? -ENOMEM
@@ -151,9 +176,15 @@ ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 {
 	struct server *server = server_of(req);
 	enum ufs_ea_space space;
+	enum ufs_acl_kind kind;
 	const char *own = freebsd_name(name, &space);
 	int rc;
 
+	if (acl_is(server, name, &kind)) {
+		reply_changed(
+		    req, acl_set(req, swap_root(ino), kind, value, size));
+		return;
+	}
 	if (relive_is_own(name)) {
 		reply_changed(
 		    req, relive_set(req, swap_root(ino), name, value, size));
@@ -173,9 +204,14 @@ ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct server *server = server_of(req);
 	enum ufs_ea_space space;
+	enum ufs_acl_kind kind;
 	const char *own = freebsd_name(name, &space);
 	int rc;
 
+	if (acl_is(server, name, &kind)) {
+		reply_changed(req, acl_set(req, swap_root(ino), kind, NULL, 0));
+		return;
+	}
 	if (relive_is_own(name)) { /* flags: none of them */
 		reply_changed(
 		    req, relive_set(req, swap_root(ino), name, "", 0));

@@ -71,6 +71,7 @@ perm_new(const struct server *server, const struct fuse_ctx *ctx, uint64_t dir,
 	if (is_forbidden(server, &parent, PERM_ENTER))
 		return -EPERM;
 	*out = (struct ufs_new){.mode = mode,
+	    .umask = ctx->umask,
 	    .uid = server->fakeroot ? 0 : ctx->uid,
 	    .gid = server->fakeroot ? 0 : ctx->gid};
 	if ((parent.mode & S_ISGID) != 0 || server->grpid)

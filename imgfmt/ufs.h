@@ -126,6 +126,7 @@ struct ufs_info {
 	uint32_t flags, metackhash; /* formats.md 2.11 */
 	uint32_t minfree;           /* percent */
 	bool suj, softdep, snapshots;
+	bool acls, nfs4_acls;    /* which access control lists are obeyed */
 	uint64_t superblock_off; /* bytes */
 	int64_t time, mtime;
 	const char *read_only_why; /* NULL, or why writing is refused */
@@ -204,6 +205,36 @@ MUST_CHECK int ufs_xattr_list(struct ufs *fs, uint64_t ino,
 	void *arg, enum ufs_ea_space space, const char *name, size_t value_len),
     void *arg);
 
+/* Tags of access control lists, the same on FreeBSD and Linux. */
+enum {
+	UFS_ACL_USER_OBJ = 1,
+	UFS_ACL_USER = 2,
+	UFS_ACL_GROUP_OBJ = 4,
+	UFS_ACL_GROUP = 8,
+	UFS_ACL_MASK = 0x10,
+	UFS_ACL_OTHER = 0x20,
+};
+enum { UFS_ACL_MOST = 32 };
+
+struct ufs_acl_entry {
+	uint16_t tag, perm; /* perm: as in a mode, 0 to 7 */
+	uint32_t id;        /* of UFS_ACL_USER and UFS_ACL_GROUP */
+};
+
+/* A POSIX.1e access control list (formats.md 2.10). */
+struct ufs_acl {
+	unsigned n;
+	struct ufs_acl_entry entry[UFS_ACL_MOST];
+};
+enum ufs_acl_kind { UFS_ACL_ACCESS, UFS_ACL_DEFAULT };
+
+/*
+ * The list of ino, following its mode.  -ENOXATTR: none, also where fs_flags
+ * do not say that there are lists.  -EPERM: an attribute that is no list.
+ */
+MUST_CHECK int ufs_acl_get(
+    struct ufs *fs, uint64_t ino, enum ufs_acl_kind kind, struct ufs_acl *out);
+
 /*
  * Call each for the inodes whose dinodes overlap len bytes at off of the
  * device, a run of n from first on at a time, allocated or not; see
@@ -217,6 +248,9 @@ MUST_CHECK int ufs_inodes_in(struct ufs *fs, uint64_t off, uint64_t len,
 /* A new inode's attributes. */
 struct ufs_new {
 	uint32_t mode; /* with type */
+	/* Bits that mode goes without, unless dir's default access control
+	 * list decides; that is inherited. */
+	uint32_t umask;
 	uint32_t uid, gid;
 	uint32_t rdev_major, rdev_minor; /* devices */
 	const char *target;              /* symbolic links */
@@ -314,6 +348,16 @@ MUST_CHECK int ufs_xattr_set(struct ufs *fs, uint64_t ino,
     int how);
 MUST_CHECK int ufs_xattr_remove(
     struct ufs *fs, uint64_t ino, enum ufs_ea_space space, const char *name);
+
+/*
+ * Give ino a list, or with no entries take it away; the access list changes
+ * the mode as well, and one that says no more than a mode is not kept.  The
+ * first list of a file system sets FS_ACLS.  -EOPNOTSUPP: UFS1, devices, or
+ * FS_NFS4ACLS; -EACCES: a default list of what is no directory; -ENOSPC: too
+ * many entries, or as ufs_xattr_set.
+ */
+MUST_CHECK int ufs_acl_set(struct ufs *fs, uint64_t ino, enum ufs_acl_kind kind,
+    const struct ufs_acl *acl);
 
 /*
  * A pinned inode outlives its last name.  Pins are counted; ufs_unpin takes

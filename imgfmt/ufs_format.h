@@ -175,6 +175,18 @@ struct ufs_ea_disk {
 };
 static_assert(sizeof(struct ufs_ea_disk) == 7, "extended attribute");
 
+enum { UFS_ACL_SLOTS = 32 };
+
+/* Value of the attributes posix1e.acl_* (formats.md 2.10). */
+struct ufs_acl_disk {
+	raw32 count;
+	struct {
+		raw32 tag, id;
+		raw16 perm, pad;
+	} entry[UFS_ACL_SLOTS];
+};
+static_assert(sizeof(struct ufs_acl_disk) == 388, "access control list");
+
 /* The recovery record just before byte 65536, formats.md 2.1. */
 struct ufs_recovery_disk {
 	raw32 magic, fsbtodb, sblkno, fpg, ncg;

@@ -503,8 +503,29 @@ uint32_t ufs_ea_blksize(const struct ufs_super *sb, uint32_t extsize, int i);
 
 /* -- ufs_xattr_write.c ----------------------------------------------------- */
 
+/*
+ * Set (value NULL: remove) an attribute of a node, which is stored.
+ * -ENOXATTR, -ENOSPC, -EOPNOTSUPP.
+ */
+MUST_CHECK int ufs_node_xattr(struct ufs *fs, struct ufs_node *node,
+    enum ufs_ea_space space, const char *name, const void *value, size_t len);
 /* Free the attribute area of an inode that goes away. */
 MUST_CHECK int ufs_xattr_free(struct ufs *fs, struct ufs_node *node);
+
+/* -- ufs_acl.c
+ * --------------------------------------------------------------------- */
+
+/* What something new in a directory inherits. */
+struct ufs_inherited {
+	uint32_t mode;
+	struct ufs_acl access, initial; /* without entries: none */
+};
+/* What it is for something of mode, with a umask; see struct ufs_new. */
+MUST_CHECK int ufs_acl_inherit(struct ufs *fs, struct ufs_node *dir,
+    uint32_t mode, uint32_t umask, struct ufs_inherited *out);
+/* Give the lists to a node, which is stored. */
+MUST_CHECK int ufs_acl_give(
+    struct ufs *fs, struct ufs_node *node, const struct ufs_inherited *from);
 
 /* -- common
  * --------------------------------------------------------------------- */

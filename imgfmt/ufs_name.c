@@ -98,12 +98,13 @@ new_ok(const struct ufs *fs, const struct ufs_node *dir,
 }
 
 static void
-fill_node(struct ufs *fs, struct ufs_node *node, const struct ufs_new *what)
+fill_node(struct ufs *fs, struct ufs_node *node, const struct ufs_new *what,
+    uint32_t mode)
 {
 	struct ufs_dinode *d = &node->d;
 	unsigned type = what->mode & 0170000;
 
-	d->mode = what->mode & 0177777;
+	d->mode = mode & 0177777;
 	d->nlink = type == 0040000 ? 2 : 1;
 	d->uid = what->uid;
 	d->gid = what->gid;
@@ -169,9 +170,12 @@ make_node(struct ufs *fs, struct ufs_node *dir, const struct ufs_new *what,
     struct ufs_node **out)
 {
 	bool is_dir = (what->mode & 0170000) == 0040000;
+	struct ufs_inherited inherited;
 	uint64_t ino;
-	int rc = ufs_alloc_inode(fs, dir, what->mode, &ino);
+	int rc = ufs_acl_inherit(fs, dir, what->mode, what->umask, &inherited);
 
+	if (rc == 0)
+		rc = ufs_alloc_inode(fs, dir, what->mode, &ino);
 	if (rc < 0)
 		return rc;
 	rc = ufs_node_new(fs, ino, out);
@@ -180,8 +184,10 @@ make_node(struct ufs *fs, struct ufs_node *dir, const struct ufs_new *what,
 			ufs_half_done(fs, rc);
 		return rc;
 	}
-	fill_node(fs, *out, what);
+	fill_node(fs, *out, what, inherited.mode);
 	rc = fill_contents(fs, *out, dir, what);
+	if (rc == 0)
+		rc = ufs_acl_give(fs, *out, &inherited);
 	if (rc < 0 && ufs_node_reap(fs, *out) < 0)
 		ufs_half_done(fs, rc);
 	return rc;

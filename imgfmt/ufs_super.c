@@ -289,6 +289,8 @@ ufs_info(struct ufs *fs, struct ufs_info *out)
 	out->minfree = sb->minfree;
 	out->suj = (sb->flags & UFS_FS_SUJ) != 0;
 	out->softdep = (sb->flags & UFS_FS_DOSOFTDEP) != 0;
+	out->acls = (sb->flags & UFS_FS_ACLS) != 0;
+	out->nfs4_acls = (sb->flags & UFS_FS_NFS4ACLS) != 0;
 	out->snapshots = sb->snapinum[0] != 0;
 	out->superblock_off = sb->loc;
 	out->time = sb->time;

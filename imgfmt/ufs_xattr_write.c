@@ -254,6 +254,20 @@ change_node(struct ufs *fs, struct ufs_node *node, const struct change *change)
 	return rc < 0 ? rc : area_install(fs, node, &area);
 }
 
+int
+ufs_node_xattr(struct ufs *fs, struct ufs_node *node, enum ufs_ea_space space,
+    const char *name, const void *value, size_t len)
+{
+	const struct change change = {.space = space,
+	    .name = name,
+	    .namelen = (uint32_t)strlen(name),
+	    .value = value,
+	    .len = (uint32_t)len,
+	    .how = value != NULL ? UFS_EA_ANY : UFS_EA_MUST_EXIST};
+
+	return change_node(fs, node, &change);
+}
+
 static int
 change_ino(struct ufs *fs, uint64_t ino, const struct change *change)
 {

@@ -11,7 +11,8 @@ import itertools
 import os
 import sys
 
-import posix_names  # noqa: F401 its groups come first
+import posix_acl  # noqa: F401 for its groups
+import posix_names  # noqa: F401 for its groups
 from posix_kit import (NOBODY, OTHER, TYPES, UFS1, allocate, answers_in, ask,
                        differences, drop, facts, get, group, groups, make,
                        moved, open_close, put, stamps, tick, user, utimens)
@@ -316,6 +317,10 @@ def main():
     print(f'1..{len(groups)}')
     for i, f in enumerate(groups, 1):
         want, got = (answers_in(top, f) for top in sys.argv[1:3])
+        if not want:
+            print(f'ok {i} - {f.__name__.replace("_", " ")} '
+                  '# SKIP one of both has no such thing')
+            continue
         wrong = [(w, g) for w, g in itertools.zip_longest(want, got)
                  if w != g]
         asked += len(want)

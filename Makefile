@@ -46,6 +46,11 @@ IMGFMT = \
 	imgfmt/iso_boot.c \
 	imgfmt/iso_bootfix.c \
 	imgfmt/iso_check.c \
+	imgfmt/iso_edit.c \
+	imgfmt/iso_edit_dir.c \
+	imgfmt/iso_edit_path.c \
+	imgfmt/iso_edit_record.c \
+	imgfmt/iso_edit_write.c \
 	imgfmt/iso_patch.c \
 	imgfmt/iso_plan.c \
 	imgfmt/iso_read.c \
@@ -262,6 +267,7 @@ UNIT = \
 	tests/unit/test_iso_author_bad \
 	tests/unit/test_iso_bad \
 	tests/unit/test_iso_check \
+	tests/unit/test_iso_edit \
 	tests/unit/test_iso_patch \
 	tests/unit/test_iso_plan \
 	tests/unit/test_kld_hints \

@@ -60,6 +60,13 @@ const struct iso_info *iso_info(const struct iso *iso);
 MUST_CHECK int iso_root(struct iso *iso, struct iso_node *out);
 
 /*
+ * The node whose record_off is record, which must not be the root's.
+ * -EINVAL: there is none.  -ECORRUPT, said.
+ */
+MUST_CHECK int iso_node_at(
+    struct iso *iso, uint64_t record, struct iso_node *out);
+
+/*
  * Call each for the entries of directory dir, not "." and "..", in order.
  * Rock Ridge names, else Joliet's, else ISO names as FreeBSD shows them
  * (formats.md 3.7).  A non-zero answer stops and is returned.

@@ -238,6 +238,16 @@ map_slice(const struct iso_plan *plan, const struct iso_slice *old)
 {
 	struct iso_slice new = *old;
 
+	for (unsigned i = 0; i < plan->nmoves; i++) {
+		const struct iso_move *move = &plan->moves[i];
+
+		if (old->start != move->from ||
+		    old->end > iso_round_up(move->from + move->old_len))
+			continue;
+		new.start = move->to;
+		new.end = iso_round_up(move->to + move->len);
+		return new;
+	}
 	if (old->own) {
 		new.start = plan->info.image_off;
 		new.end = new.start + plan->grown;

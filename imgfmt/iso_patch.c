@@ -156,7 +156,7 @@ iso_plan_finish(struct iso_plan *plan, struct blkdev *out, uint64_t len)
 {
 	int rc;
 
-	if (len > UINT32_MAX) {
+	if (len > UINT32_MAX && !plan->appends) {
 		log_error("the image has %llu bytes: FreeBSD reads files on an "
 			  "ISO only below 4 GiB",
 		    (unsigned long long)len);

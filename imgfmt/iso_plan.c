@@ -476,6 +476,21 @@ lay_out(struct iso_plan *plan)
 	return 0;
 }
 
+/* What is new goes where nothing moves for it but the tail. */
+static int
+lay_out_append(struct iso_plan *plan)
+{
+	int rc = 0;
+	const char *why_not = iso_why_not(plan, &rc);
+
+	if (rc == 0)
+		rc = find_ends(plan, why_not == NULL);
+	plan->appended = true;
+	plan->info.image_off = plan->content_end;
+	plan->info.moved = iso_area_tail_bytes(plan);
+	return rc;
+}
+
 static int
 check_image(const struct iso *iso, const struct iso_node *image)
 {
@@ -504,7 +519,7 @@ make(struct iso_plan *plan)
 		rc = gather(plan);
 	if (rc < 0)
 		return rc;
-	if (plan->nimages == 0) {
+	if (plan->nimages == 0 && !plan->appends) {
 		log_error("no directory record points at the file at byte "
 			  "%" PRIu64 " as a plain one: the ISO cannot be "
 			  "patched",
@@ -512,7 +527,39 @@ make(struct iso_plan *plan)
 		return -ENOTSUP;
 	}
 	rc = iso_warn_of_sums(plan);
-	return rc == 0 ? lay_out(plan) : rc;
+	if (rc < 0)
+		return rc;
+	return plan->appends ? lay_out_append(plan) : lay_out(plan);
+}
+
+/* Complete a plan that knows start and end; it is freed after an error. */
+static int
+complete(struct iso_plan *plan, struct iso_plan **out)
+{
+	uint64_t dev_size = plan->iso->dev->size;
+	int rc;
+
+	plan->size = dev_size > plan->end ? dev_size : plan->end;
+	rc = make(plan);
+	if (rc < 0)
+		iso_plan_free(plan);
+	else
+		*out = plan;
+	return rc;
+}
+
+int
+iso_plan_make_append(struct iso *iso, struct iso_plan **out)
+{
+	struct iso_plan *plan = calloc(1, sizeof(*plan));
+
+	if (plan == NULL)
+		return -ENOMEM;
+	plan->iso = iso;
+	plan->appends = true;
+	plan->start = iso->trees[0].root_off;
+	plan->end = iso_round_up(plan->start + iso->trees[0].root_len);
+	return complete(plan, out);
 }
 
 int
@@ -531,14 +578,7 @@ iso_plan_make(
 	plan->start = image->off;
 	plan->old_len = image->size;
 	plan->end = iso_round_up(image->off + image->size);
-	plan->size = iso->dev->size > plan->end ? iso->dev->size : plan->end;
-	rc = make(plan);
-	if (rc < 0) {
-		iso_plan_free(plan);
-		return rc;
-	}
-	*out = plan;
-	return 0;
+	return complete(plan, out);
 }
 
 const struct iso_plan_info *

@@ -70,6 +70,12 @@ struct iso_bootsum {
 	uint32_t len;
 };
 
+/* A boot image that an edit of the tree has put elsewhere; bytes. */
+struct iso_move {
+	uint64_t from, to;
+	uint64_t old_len, len;
+};
+
 struct iso_plan {
 	struct iso *iso;
 	struct iso_plan_info info;
@@ -79,6 +85,7 @@ struct iso_plan {
 	uint64_t tree_end;   /* of all that trees refer to */
 	uint64_t content_end, tail, size;
 	bool appended;
+	bool appends; /* there is no image: start and end are the root's */
 	bool several_sessions;
 	bool shared;    /* something else refers to the image's bytes */
 	uint64_t grown; /* set by finish: size of the new sectors */
@@ -89,7 +96,15 @@ struct iso_plan {
 	unsigned nimages; /* records of the image */
 	size_t nrefs, room;
 	struct iso_ref *refs;
+	unsigned nmoves;
+	struct iso_move moves[ISO_BOOTS_MAX];
 };
+
+/*
+ * A plan that replaces nothing but makes room for new bytes at content_end,
+ * which is info.image_off; iso_plan_finish wants their number.
+ */
+MUST_CHECK int iso_plan_make_append(struct iso *iso, struct iso_plan **out);
 
 static inline uint64_t
 iso_round_up(uint64_t n)
@@ -125,6 +140,11 @@ MUST_CHECK int iso_area_patch(const struct iso_plan *plan, struct blkdev *out);
 /* Note the addresses in boot images and boot code. */
 MUST_CHECK int iso_boot_refs(struct iso_plan *plan);
 MUST_CHECK int iso_boot_patch(const struct iso_plan *plan, struct blkdev *out);
+
+/* Note that what boots from byte from on lies elsewhere, if anything does. */
+void iso_boot_moved(struct iso_plan *plan, const struct iso_move *move);
+/* Make El Torito and boot code follow; after iso_plan_finish. */
+MUST_CHECK int iso_boot_follow(const struct iso_plan *plan, struct blkdev *out);
 
 /* Note a number; those that cannot change are dropped.  -ENOMEM. */
 MUST_CHECK int iso_plan_ref(struct iso_plan *plan, const struct iso_ref *ref);

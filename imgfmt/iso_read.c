@@ -263,6 +263,21 @@ iso_root(struct iso *iso, struct iso_node *out)
 	return 0;
 }
 
+int
+iso_node_at(struct iso *iso, uint64_t record, struct iso_node *out)
+{
+	struct iso_dir dir;
+	struct iso_record rec;
+	bool hidden;
+	int rc = iso_record_at(&dir, iso, iso->main, record, &rec);
+
+	if (rc == 0)
+		rc = node_from_record(iso, &rec, out, &hidden);
+	if (rc == 0 && (rec.flags & ISO_FLAG_MORE) != 0)
+		out->multi_extent = true;
+	return rc;
+}
+
 /* Gathers the extents of one file into one node. */
 struct listing {
 	struct iso *iso;

@@ -228,6 +228,7 @@ MKIMAGE = \
 	mkimage/tree_out.c \
 	mkimage/tree_part.c \
 	mkimage/tree_source.c \
+	mkimage/tree_tar.c \
 	mkimage/tree_view.c \
 	mkimage/trim.c \
 	mkimage/uzip_args.c \
@@ -289,6 +290,7 @@ UNIT = \
 	tests/unit/test_tree \
 	tests/unit/test_tree_gzip \
 	tests/unit/test_tree_source \
+	tests/unit/test_tree_tar \
 	tests/unit/test_tree_view \
 	tests/unit/test_trim \
 	tests/unit/test_ufs_acl \

@@ -5,15 +5,12 @@
  * extracted, so neither root nor a file system that can hold owners, flags
  * and devices is needed.
  */
-#include <archive.h>
-#include <archive_entry.h>
-#include <locale.h>
 #include <string.h>
 
 #include "../imgfmt/fflags.h"
 #include "../imgfmt/log.h"
 #include "outfile.h"
-#include "tree.h"
+#include "tree_impl.h"
 
 enum { BLOCK = 256 << 10 };
 
@@ -334,21 +331,34 @@ open_archive(struct reading *r)
 	return 0;
 }
 
+void
+tree_locale_enter(struct tree_locale *l)
+{
+	l->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	l->before = l->utf8 != (locale_t)0 ? uselocale(l->utf8) : l->utf8;
+}
+
+void
+tree_locale_leave(struct tree_locale *l)
+{
+	if (l->utf8 == (locale_t)0)
+		return;
+	(void)uselocale(l->before);
+	freelocale(l->utf8);
+}
+
 int
 tree_add_archive(struct tree *t, const char *path)
 {
 	scoped(archivep) struct archive *a = archive_read_new();
 	struct reading r = {.t = t, .a = a, .source = path};
-	/* names are bytes to UFS: keep libarchive from translating them */
-	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-	locale_t before = utf8 != (locale_t)0 ? uselocale(utf8) : utf8;
-	int rc = open_archive(&r);
+	struct tree_locale locale;
+	int rc;
 
+	tree_locale_enter(&locale);
+	rc = open_archive(&r);
 	if (rc == 0)
 		rc = read_all(&r);
-	if (utf8 != (locale_t)0) {
-		(void)uselocale(before);
-		freelocale(utf8);
-	}
+	tree_locale_leave(&locale);
 	return rc;
 }

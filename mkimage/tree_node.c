@@ -44,7 +44,7 @@ static int
 set_symlink(struct tree_job *job)
 {
 	char target[LINK_MAX];
-	int64_t n = view_readlink(job->v, &job->node, target, sizeof(target));
+	int64_t n = job->from->readlink(job, target, sizeof(target));
 
 	if (n < 0)
 		return (int)n;
@@ -52,13 +52,22 @@ set_symlink(struct tree_job *job)
 	return 0;
 }
 
+static bool
+differ(struct timespec a, struct timespec b)
+{
+	return a.tv_sec != b.tv_sec || a.tv_nsec != b.tv_nsec;
+}
+
+/* In a tar, times that are not told are that of the last change. */
 static void
-set_times(struct archive_entry *e, const struct view_node *n)
+set_times(struct archive_entry *e, const struct view_node *n, bool all)
 {
 	archive_entry_set_mtime(e, n->mtime.tv_sec, n->mtime.tv_nsec);
-	archive_entry_set_atime(e, n->atime.tv_sec, n->atime.tv_nsec);
-	archive_entry_set_ctime(e, n->ctime.tv_sec, n->ctime.tv_nsec);
-	if (n->has_birth)
+	if (all || differ(n->atime, n->mtime))
+		archive_entry_set_atime(e, n->atime.tv_sec, n->atime.tv_nsec);
+	if (all || differ(n->ctime, n->mtime))
+		archive_entry_set_ctime(e, n->ctime.tv_sec, n->ctime.tv_nsec);
+	if (n->has_birth && (all || differ(n->birth, n->mtime)))
 		archive_entry_set_birthtime(
 		    e, n->birth.tv_sec, n->birth.tv_nsec);
 }
@@ -97,7 +106,7 @@ describe(struct tree_job *job)
 	archive_entry_set_uid(e, n->uid);
 	archive_entry_set_gid(e, n->gid);
 	archive_entry_set_nlink(e, n->nlink);
-	set_times(e, n);
+	set_times(e, n, job->t->to_disk);
 	set_flags(job);
 	count_owner(job);
 	if (S_ISREG(n->mode))
@@ -108,7 +117,7 @@ describe(struct tree_job *job)
 	}
 	if (S_ISLNK(n->mode))
 		rc = set_symlink(job);
-	return rc < 0 ? rc : view_xattrs(job->v, n, add_xattr, job);
+	return rc < 0 ? rc : job->from->xattrs(job, add_xattr, job);
 }
 
 /* -- contents ------------------------------------------------------------- */
@@ -117,7 +126,7 @@ static int
 write_piece(struct tree_job *job, uint64_t off, size_t len)
 {
 	struct tree_out *t = job->t;
-	int64_t n = view_read(job->v, &job->node, off, t->buf, len);
+	int64_t n = job->from->read(job, off, t->buf, len);
 	int64_t done;
 
 	if (n < 0)
@@ -159,14 +168,14 @@ each_run(struct tree_job *job,
 	int rc = 0;
 
 	while (rc == 0 && off < job->node.size) {
-		int64_t data = view_seek(job->v, &job->node, off, true);
+		int64_t data = job->from->seek(job, off, true);
 		int64_t hole;
 
 		if (data == -ENXIO)
 			return 0; /* a hole to the end */
 		if (data < 0)
 			return (int)data;
-		hole = view_seek(job->v, &job->node, (uint64_t)data, false);
+		hole = job->from->seek(job, (uint64_t)data, false);
 		if (hole < 0)
 			return (int)hole;
 		if (hole <= data)
@@ -319,7 +328,7 @@ tree_node_write(struct tree_job *job)
 		use_link(job);
 		rc = write_entry(job);
 	}
-	if (rc == 0 || tree_is_fatal(rc))
+	if (rc == 0 || tree_is_fatal(rc) || job->from->is_strict)
 		return rc;
 	job->t->counts.failed++;
 	if (rc != -EIO && rc != -ECORRUPT) /* those have been said */

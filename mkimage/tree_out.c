@@ -11,7 +11,10 @@
 #include "../imgfmt/log.h"
 #include "tree_impl.h"
 
-enum { DEPTH_MAX = 1024 };
+enum {
+	DEPTH_MAX = 1024,
+	THREADS_MAX = 4, /* that compress; with xz each holds some 150 MB */
+};
 
 static int
 tree_out_new(struct tree_out **out)
@@ -88,7 +91,10 @@ add_filter(struct archive *a, const char *name)
 	    {".xz", archive_write_add_filter_xz},
 	    {".txz", archive_write_add_filter_xz},
 	    {".zst", archive_write_add_filter_zstd},
+	    {".tzst", archive_write_add_filter_zstd},
 	    {".bz2", archive_write_add_filter_bzip2},
+	    {".tbz", archive_write_add_filter_bzip2},
+	    {".tbz2", archive_write_add_filter_bzip2},
 	};
 	size_t len = strlen(name);
 
@@ -101,8 +107,6 @@ add_filter(struct archive *a, const char *name)
 			break;
 		}
 	}
-	/* No date of compression; a filter without one has no such option. */
-	(void)archive_write_set_filter_option(a, "gzip", "timestamp", NULL);
 	return ARCHIVE_OK;
 }
 
@@ -110,10 +114,18 @@ add_filter(struct archive *a, const char *name)
 static int
 set_filter(struct archive *a, const char *name)
 {
+	/* More than one thread cut the data into blocks, however many. */
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	int rc = add_filter(a, name);
+	char threads[8];
 
-	/* not of interest where it is not gzip */
+	snprintf(threads, sizeof(threads), "%d",
+	    cpus < 2                 ? 2
+		: cpus > THREADS_MAX ? THREADS_MAX
+				     : (int)cpus);
+	/* options of filters that are not there are not missed */
 	(void)archive_write_set_filter_option(a, "gzip", "timestamp", NULL);
+	(void)archive_write_set_filter_option(a, "xz", "threads", threads);
 	return rc;
 }
 
@@ -123,12 +135,13 @@ tree_said(struct tree_out *t, const char *path)
 	int number = archive_errno(t->archive);
 	const char *text = archive_error_string(t->archive);
 
-	log_error("'%s': %s", path, text != NULL ? text : "failed");
+	if (!t->said)
+		log_error("'%s': %s", path, text != NULL ? text : "failed");
 	return number > 0 ? -number : -EIO;
 }
 
 int
-tree_out_tar(int fd, const char *name, struct tree_out **out)
+tree_out_new_tar(const char *name, struct tree_out **out)
 {
 	struct tree_out *t;
 	int rc = tree_out_new(&t);
@@ -140,10 +153,10 @@ tree_out_tar(int fd, const char *name, struct tree_out **out)
 		tree_out_free(t);
 		return -ENOMEM;
 	}
-	if (archive_write_set_format_pax_restricted(t->archive) < 0 ||
+	/* not "restricted", which drops parts of seconds */
+	if (archive_write_set_format_pax(t->archive) < 0 ||
 	    set_filter(t->archive, name) < ARCHIVE_WARN ||
-	    archive_write_set_bytes_in_last_block(t->archive, 1) < 0 ||
-	    archive_write_open_fd(t->archive, fd) < 0) {
+	    archive_write_set_bytes_in_last_block(t->archive, 1) < 0) {
 		rc = tree_said(t, name);
 		tree_out_free(t);
 		return rc;
@@ -152,6 +165,54 @@ tree_out_tar(int fd, const char *name, struct tree_out **out)
 	return 0;
 }
 
+int
+tree_out_tar(int fd, const char *name, struct tree_out **out)
+{
+	int rc = tree_out_new_tar(name, out);
+
+	if (rc < 0)
+		return rc;
+	if (archive_write_open_fd((*out)->archive, fd) < 0) {
+		rc = tree_said(*out, name);
+		tree_out_free(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+/* -- what a view shows ----------------------------------------------------- */
+
+static int64_t
+from_view_readlink(struct tree_job *job, char *buf, size_t len)
+{
+	return view_readlink(job->v, &job->node, buf, len);
+}
+
+static int64_t
+from_view_read(struct tree_job *job, uint64_t off, void *buf, size_t len)
+{
+	return view_read(job->v, &job->node, off, buf, len);
+}
+
+static int64_t
+from_view_seek(struct tree_job *job, uint64_t off, bool data)
+{
+	return view_seek(job->v, &job->node, off, data);
+}
+
+static int
+from_view_xattrs(struct tree_job *job, view_xattr *each, void *arg)
+{
+	return view_xattrs(job->v, &job->node, each, arg);
+}
+
+static const struct tree_from from_view = {
+    .readlink = from_view_readlink,
+    .read = from_view_read,
+    .seek = from_view_seek,
+    .xattrs = from_view_xattrs,
+};
+
 /* -- trees ---------------------------------------------------------------- */
 
 static int add_tree(struct tree_job *job, int depth);
@@ -159,7 +220,8 @@ static int add_tree(struct tree_job *job, int depth);
 static int
 add_child(struct tree_job *parent, const struct view_entry *e, int depth)
 {
-	struct tree_job job = {.t = parent->t, .v = parent->v};
+	struct tree_job job = {
+	    .t = parent->t, .from = &from_view, .v = parent->v};
 	scoped(freep) char *path = NULL;
 	int rc;
 
@@ -239,7 +301,9 @@ int
 tree_out_add(struct tree_out *t, struct view *v, const char *path)
 {
 	scoped(freep) char *plain = plain_path(path);
-	struct tree_job job = {.t = t, .v = v, .path = plain};
+	struct tree_job job = {
+	    .t = t, .from = &from_view, .v = v, .path = plain};
+	struct tree_locale locale;
 	int rc =
 	    plain == NULL ? -EINVAL : view_lookup(v, path, false, &job.node);
 
@@ -252,7 +316,9 @@ tree_out_add(struct tree_out *t, struct view *v, const char *path)
 		t->has_root = true;
 		t->root = job.node;
 	}
+	tree_locale_enter(&locale);
 	rc = add_tree(&job, 0);
+	tree_locale_leave(&locale);
 	if (rc == -EINTR)
 		log_error("interrupted while extracting '%s'", path);
 	else if (rc < 0 && rc != -EIO && rc != -ECORRUPT)

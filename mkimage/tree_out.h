@@ -26,7 +26,7 @@ MUST_CHECK int tree_out_directory(const char *dir, struct tree_out **out);
 
 /*
  * A tar to the open file fd, which stays the caller's; name decides about
- * compression (.gz .tgz .xz .txz .zst .bz2, else none).
+ * compression (.gz .tgz .xz .txz .zst .tzst .bz2 .tbz .tbz2, else none).
  */
 MUST_CHECK int tree_out_tar(int fd, const char *name, struct tree_out **out);
 

@@ -4,16 +4,19 @@
 
 #include "tree.h"
 
-/* Whether name ends as an archive that we write: .tar, .tgz, .txz, .tbz2,
- * .tzst, .tar.gz, .tar.xz, .tar.bz2, .tar.zst. */
+/*
+ * Whether name ends as an archive that tree_archive writes: .tar, .tgz, .txz,
+ * .tbz2, .tzst, .tar.gz, .tar.xz, .tar.bz2, .tar.zst.
+ */
 bool tree_tar_is_name(const char *name);
 
 /*
  * Write all of from as a tar (pax) into the scratch file of to, compressed as
  * the end of path says, and enter it there as path, 0644 of root.  Owners,
  * modes, flags, times, hard links, devices, holes and extended attributes
- * arrive; the same tree gives the same bytes.  reader is from's.  Sockets are
- * left out.  from and to may be one tree.  Errors said; -EINTR.
+ * arrive, but for a birth later than the last change; the same tree gives the
+ * same bytes.  Sockets are left out, with a warning.  reader is from's; from
+ * and to may be one tree.  Errors said; -EINTR; to is then as it was.
  */
 MUST_CHECK int tree_archive(const struct tree *from, struct tree_reader *reader,
     struct tree *to, const char *path);

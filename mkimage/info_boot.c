@@ -66,6 +66,11 @@ static const struct pattern {
     {"uzip-preloaded", "uzip preloaded as a memory disk",
 	{{"mdroot_type", "md_image"},
 	    {"vfs.root.mountfrom", "ufs:/dev/md0.uzip"}}},
+    {"memroot",
+	"small root preloaded into memory, images mounted by an init "
+	"script",
+	{{"mfsroot_load", ""}, {"mfsroot_type", "mfs_root"},
+	    {"init_script", ""}}},
     {"mfsroot", "whole system preloaded into memory",
 	{{"mfs_load", ""}, {"mfs_type", "mfs_root"}}},
     {"mfsroot", "whole system preloaded into memory",

@@ -14,7 +14,8 @@
 enum {
 	STEP = 16,    /* of so many clusters of files one is compressed */
 	RECORD = 160, /* bytes of a directory record with Rock Ridge, about */
-	START = 450 << 10, /* descriptors, path tables, an EFI image: about */
+	START = 96 << 10, /* descriptors, path tables, GPT: about */
+	EFI = 2 << 20,    /* an EFI boot image */
 	SCRIPT = 4096,
 };
 
@@ -166,6 +167,7 @@ layout_measure(struct layout *l, uint64_t iso)
 	uint64_t rescue = tally(l->system, "rescue", NULL).iso;
 	uint64_t boot = tally(cd, "boot", NULL).iso;
 	uint64_t image = z->image, memroot = z->memroot;
+	uint64_t efi = tree_find(cd, LAYOUT_LOADER_EFI) != NULL ? EFI : 0;
 
 	if (image == 0)
 		image = compressed(l, "", STEP);
@@ -176,7 +178,8 @@ layout_measure(struct layout *l, uint64_t iso)
 	z->files = all.files;
 	z->tree = all.bytes;
 	z->iso = iso;
-	z->as[LAYOUT_PLAIN] = START + all.iso;
+	boot += efi;
+	z->as[LAYOUT_PLAIN] = START + efi + all.iso;
 	z->as[LAYOUT_UZIP] = START + SCRIPT + boot + rescue + sectors(image);
 	z->as[LAYOUT_MEMROOT] =
 	    START + SCRIPT + boot + sectors(memroot) + sectors(image);

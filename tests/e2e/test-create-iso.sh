@@ -85,6 +85,7 @@ for layout in plain uzip memroot; do
 		grep -q 'etc/fstab: now a comment: /dev/ada0p2' "$work/said"
 	check "$layout: those of rc.conf too" \
 		grep -q 'etc/rc.conf: root_rw_mount="NO" (was "YES")' "$work/said"
+	cat "$work/said" >>"$work/sizes"
 	check "$layout: sizes are said" grep -Eq "as $layout .*this ISO" "$work/said"
 	show_root "$layout" "$layout" "$iso"
 	contents_of "$root" >"$work/got"
@@ -131,6 +132,21 @@ for layout in plain uzip memroot; do
 		;;
 	esac
 done
+
+# What one layout says of another one is right within a tenth.
+awk '/as (plain|uzip|memroot)/ {
+	n = $4 * ($5 == "MB" ? 1000 : 1)
+	if (/this ISO/) real[$3] = n; else guess[$3] = guess[$3] " " n
+} END {
+	for (layout in real) {
+		n = split(guess[layout], g, " ")
+		if (n != 2) print layout, n, "guesses"
+		for (i = 1; i <= n; i++)
+			if (g[i] < real[layout] * .9 || g[i] > real[layout] * 1.1)
+				print layout, real[layout], g[i]
+	}
+}' "$work/sizes" >"$work/wrong"
+same "sizes of the other layouts are about right" /dev/null "$work/wrong"
 
 # -- and on it goes: edit, commit ---------------------------------------------
 

@@ -72,6 +72,8 @@ boots cd9660-init-script 'geom_uzip_load="YES"' \
 boots ramdisk-reroot 'mfsroot_load="YES"' 'mfsroot_type="md_image"' \
 	'mfsroot_name="/data/ramdisk.ufs"' 'vfs.root.mountfrom="ufs:/dev/md0"' \
 	'init_script="/init.sh"'
+boots memroot 'mfsroot_load="YES"' 'mfsroot_type="mfs_root"' \
+	'mfsroot_name="/boot/memroot.ufs"' 'init_script="/baseroot.rc"'
 boots mfsroot 'mfs_load="YES"' 'mfs_type="mfs_root"' 'mfs_name="/mfsroot"'
 boots uzip-preloaded 'mdroot_type="md_image"' \
 	'vfs.root.mountfrom="ufs:/dev/md0.uzip"'

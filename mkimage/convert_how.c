@@ -19,10 +19,10 @@ convert_format_of(const char *out)
 	enum create_format format = create_format_of(out);
 	size_t len = strlen(out);
 
-	if (format == CREATE_UFS &&
-	    (len < 4 || strcmp(out + len - 4, ".ufs") != 0))
-		return CREATE_BY_NAME;
-	return format;
+	if (format == CREATE_UZIP || format == CREATE_GZ)
+		return format;
+	return len > 4 && strcmp(out + len - 4, ".ufs") == 0 ? CREATE_UFS
+							     : CREATE_BY_NAME;
 }
 
 /* The form in which the image's container has it. */

@@ -201,6 +201,7 @@ MKIMAGE = \
 	mkimage/iso_author_files.c \
 	mkimage/iso_author_hybrid.c \
 	mkimage/iso_author_image.c \
+	mkimage/iso_author_stream.c \
 	mkimage/kld_hints.c \
 	mkimage/kmod.c \
 	mkimage/layout.c \

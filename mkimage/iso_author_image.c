@@ -4,7 +4,7 @@
  *
  * 1. Nothing of the host decides: neither its locale nor its time zone, nor
  *    the time; names pass as bytes.
- * 2. libisofs fills with zeroes what it cannot read.  So contents come by a
+ * 2. What libisofs cannot read it fills with zeroes.  So contents come by a
  *    stream class of ours, which keeps the first error; then all stops.
  * 3. The raw ISO 9660 names are those of `mkisofs -l -ldots -allow-lowercase
  *    -allow-multidot`: cdboot finds boot/loader by them (trap 67).  Rock Ridge
@@ -12,12 +12,12 @@
  * 4. No file serial numbers: libisofs numbers by addresses in memory, which
  *    would make each ISO another one.  Names of one file share its extent, by
  *    which readers know them, and its number of links.
+ * 5. libisofs 1.5.4 miscounts the sectors of long names where a directory has
+ *    dozens of more than 120 bytes, now and then; it says so in the end, and
+ *    we name the directory.
  */
-#define LIBISOFS_WITHOUT_LIBBURN /* wants struct burn_source declared */
-#include "iso_author_impl.h"
+#include "iso_author_stream.h"
 
-#include <libisofs/libisofs.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "../imgfmt/log.h"
@@ -26,11 +26,12 @@ enum {
 	SECTOR = 2048,
 	PIECE = 1 << 20,
 	FIFO = 4 << 20,
-	STREAM_FS = 0x4001, /* an id that libisofs does not use itself */
 	EFI_PLATFORM = 0xef,
 	EVERYWHERE = LIBISO_HIDE_ON_RR | LIBISO_HIDE_ON_JOLIET |
 	    LIBISO_HIDE_ON_1999 | LIBISO_HIDE_BUT_WRITE,
 	WEIGHT_HIDDEN = 1, /* files of the tree: 0 and less */
+	LONG_NAME = 120,   /* what does not fit a directory record */
+	LONG_NAMES = 20,   /* what never was too much */
 };
 
 struct image {
@@ -38,130 +39,12 @@ struct image {
 	IsoImage *iso;
 	IsoWriteOpts *opts;
 	struct burn_source *source;
-	atomic_int rc; /* the first error of reading contents */
+	struct author_contents contents;
+	/* The directory with the most names or targets of LONG_NAME bytes. */
+	const char *long_dir;
+	size_t nlong;
 	char fat_name[32], catalog_name[32];
 };
-
-/* -- contents ---------------------------------------------------------------
- */
-
-struct content_stream {
-	struct image *image;
-	const struct author_file *file;
-	uint64_t pos;
-};
-
-static int
-content_open(IsoStream *stream)
-{
-	struct content_stream *s = stream->data;
-
-	s->pos = 0;
-	return 1;
-}
-
-static int
-content_close(IsoStream *stream)
-{
-	(void)stream;
-	return 1;
-}
-
-static off_t
-content_size(IsoStream *stream)
-{
-	struct content_stream *s = stream->data;
-
-	return (off_t)s->file->node->size;
-}
-
-static int
-content_read(IsoStream *stream, void *buf, size_t count)
-{
-	struct content_stream *s = stream->data;
-	uint64_t left = s->file->node->size - s->pos;
-	size_t n = left < count ? (size_t)left : count;
-	int rc;
-
-	if (n == 0)
-		return 0;
-	rc = tree_read(s->image->author->reader, s->file->node, s->pos, buf, n);
-	if (rc < 0) {
-		int none = 0;
-
-		atomic_compare_exchange_strong(&s->image->rc, &none, rc);
-		return (int)ISO_FILE_READ_ERROR;
-	}
-	s->pos += n;
-	return (int)n;
-}
-
-static int
-content_is_repeatable(IsoStream *stream)
-{
-	(void)stream;
-	return 1;
-}
-
-static void
-content_id(IsoStream *stream, unsigned int *fs, dev_t *dev, ino_t *ino)
-{
-	struct content_stream *s = stream->data;
-
-	*fs = STREAM_FS;
-	*dev = 0;
-	*ino = s->file->rank + 1;
-}
-
-static void
-content_free(IsoStream *stream)
-{
-	free(stream->data);
-}
-
-static int
-content_update_size(IsoStream *stream)
-{
-	(void)stream;
-	return 1;
-}
-
-static IsoStreamIface content_class = {
-    .version = 1,
-    .type = {'u', 's', 'e', 'r'},
-    .open = content_open,
-    .close = content_close,
-    .get_size = content_size,
-    .read = content_read,
-    .is_repeatable = content_is_repeatable,
-    .get_id = content_id,
-    .free = content_free,
-    .update_size = content_update_size,
-};
-
-/* The stream of a file, with a reference for the caller: one for all names. */
-static int
-stream_of(struct image *im, struct author_file *file, IsoStream **out)
-{
-	struct content_stream *s;
-	IsoStream *stream = file->stream;
-
-	if (stream == NULL) {
-		stream = calloc(1, sizeof(*stream));
-		s = calloc(1, sizeof(*s));
-		if (stream == NULL || s == NULL) {
-			free(stream);
-			free(s);
-			return (int)ISO_OUT_OF_MEM;
-		}
-		*s = (struct content_stream){.image = im, .file = file};
-		*stream = (IsoStream){&content_class, 1, s};
-		file->stream = stream;
-	}
-	iso_stream_ref(stream);
-	*out = stream;
-	return 1;
-}
 
 /* -- nodes; results are libisofs's: negative is an error --------------------
  */
@@ -184,7 +67,7 @@ add_file(struct image *im, IsoDir *dir, const struct tree_entry *entry,
 	struct author_file *file = author_file_of(im->author, entry->node);
 	IsoStream *stream;
 	IsoFile *node = NULL;
-	int ret = stream_of(im, file, &stream);
+	int ret = author_stream_get(&im->contents, file, &stream);
 
 	if (ret < 0)
 		return ret;
@@ -198,8 +81,8 @@ add_file(struct image *im, IsoDir *dir, const struct tree_entry *entry,
 	return ret;
 }
 
-static int add_entries(
-    struct image *im, IsoDir *dir, const struct tree_node *node);
+static int add_entries(struct image *im, IsoDir *dir, const char *name,
+    const struct tree_node *node);
 
 /* Add what is no directory; *out: the new node. */
 static int
@@ -239,7 +122,7 @@ add_entry(struct image *im, IsoDir *dir, const struct tree_entry *entry)
 	if (S_ISDIR(entry->node->mode)) {
 		ret = iso_tree_add_new_dir(dir, entry->name, &child);
 		if (ret >= 0)
-			ret = add_entries(im, child, entry->node);
+			ret = add_entries(im, child, entry->name, entry->node);
 		node = (IsoNode *)child;
 	} else {
 		ret = add_leaf(im, dir, entry, &node);
@@ -249,17 +132,36 @@ add_entry(struct image *im, IsoDir *dir, const struct tree_entry *entry)
 	return ret;
 }
 
+/* Whether Rock Ridge needs more room for it than a directory record has. */
+static bool
+is_long(const struct tree_entry *entry)
+{
+	size_t len = strlen(entry->name);
+
+	if (S_ISLNK(entry->node->mode))
+		len += strlen(entry->node->target);
+	return len > LONG_NAME;
+}
+
 /*
  * Fill dir.  libisofs keeps a sorted list and looks for the place from its
  * beginning, so the last name comes first.
  */
 static int
-add_entries(struct image *im, IsoDir *dir, const struct tree_node *node)
+add_entries(struct image *im, IsoDir *dir, const char *name,
+    const struct tree_node *node)
 {
+	size_t nlong = 0;
 	int ret = 1;
 
-	for (size_t i = node->n; i > 0 && ret >= 0; i--)
+	for (size_t i = node->n; i > 0 && ret >= 0; i--) {
+		nlong += is_long(&node->entries[i - 1]);
 		ret = add_entry(im, dir, &node->entries[i - 1]);
+	}
+	if (nlong > im->nlong) {
+		im->nlong = nlong;
+		im->long_dir = name;
+	}
 	return ret;
 }
 
@@ -365,7 +267,8 @@ make_tree(struct image *im)
 	    im->iso, how->publisher != NULL ? how->publisher : "");
 	iso_image_set_system_id(im->iso, "FreeBSD");
 	iso_image_set_application_id(im->iso, "RELIVE");
-	ret = add_entries(im, iso_image_get_root(im->iso), how->tree->root);
+	ret =
+	    add_entries(im, iso_image_get_root(im->iso), "/", how->tree->root);
 	if (ret >= 0)
 		ret = add_boots(im);
 	/* last: adding to it has changed its times */
@@ -445,6 +348,18 @@ complain(int ret)
 	return -EINVAL;
 }
 
+/* What libisofs makes has ended early. */
+static int
+cut_short(const struct image *im)
+{
+	if (im->nlong < LONG_NAMES)
+		return complain((int)ISO_CANCELED);
+	log_error("cannot make the ISO: libisofs fails on the %zu names of "
+		  "more than %d bytes in directory '%s'",
+	    im->nlong, LONG_NAME, im->long_dir);
+	return -EINVAL;
+}
+
 static int
 cannot_write(int rc)
 {
@@ -473,11 +388,11 @@ take(struct image *im, uint8_t *buf, int len)
 	struct burn_source *source = im->source;
 	int got = source->read != NULL ? source->read(source, buf, len)
 				       : source->read_xt(source, buf, len);
-	int rc = atomic_load(&im->rc);
+	int rc = atomic_load(&im->contents.rc);
 
 	if (rc < 0)
 		return rc;
-	return got == len ? 0 : complain((int)ISO_CANCELED);
+	return got == len ? 0 : cut_short(im);
 }
 
 /* What libisofs makes, to out; errors but -EINTR said. */
@@ -556,7 +471,7 @@ begin(void)
 int
 author_write_image(struct author *a, struct progress *bar, struct blkdev *out)
 {
-	struct image im = {.author = a};
+	struct image im = {.author = a, .contents.reader = a->reader};
 	int ret = begin();
 	int rc = ret < 0 ? complain(ret) : write_image(&im, bar, out);
 
@@ -567,9 +482,7 @@ author_write_image(struct author *a, struct progress *bar, struct blkdev *out)
 	iso_write_opts_free(im.opts);
 	if (im.iso != NULL)
 		iso_image_unref(im.iso);
-	for (size_t i = 0; i < a->nfiles; i++)
-		if (a->files[i].stream != NULL)
-			iso_stream_unref(a->files[i].stream);
+	author_streams_release(a);
 	iso_finish();
 	return rc;
 }

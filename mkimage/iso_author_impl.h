@@ -12,7 +12,7 @@ struct author_file {
 	const struct tree_node *node;
 	size_t rank; /* its place on the medium: 0 lies first */
 	bool ranked;
-	void *stream; /* iso_author_image.c */
+	void *stream; /* iso_author_stream.c */
 };
 
 struct author {

@@ -119,4 +119,95 @@ kit_contains(const char *name, const char *what, size_t len)
 	return yes;
 }
 
+static inline bool
+kit_same_contents(
+    struct iso *iso, const struct iso_node *at, const struct tree_node *node)
+{
+	scoped(freep) uint8_t *got = malloc(node->size + 1);
+	scoped(freep) uint8_t *want = malloc(node->size + 1);
+	struct tree_reader reader;
+	struct blkdev *dev;
+	bool same;
+
+	if (at->size != node->size || iso_file_open(iso, at, &dev) < 0)
+		return false;
+	tree_reader_init(&reader, NULL);
+	same = blkdev_read(dev, 0, got, node->size) == 0 &&
+	    tree_read(&reader, node, 0, want, node->size) == 0 &&
+	    memcmp(got, want, node->size) == 0;
+	tree_reader_release(&reader);
+	blkdev_close(dev);
+	return same;
+}
+
+static inline bool
+kit_same_node(struct iso *iso, const char *path, const struct tree_node *node)
+{
+	struct iso_node at;
+	char target[2048];
+
+	if (iso_lookup(iso, path, &at) < 0)
+		return false;
+	if (at.mode != node->mode || at.uid != node->uid ||
+	    at.gid != node->gid || at.mtime.tv_sec != node->mtime.tv_sec)
+		return false;
+	if (S_ISREG(node->mode))
+		return at.nlink == node->names &&
+		    kit_same_contents(iso, &at, node);
+	if (S_ISLNK(node->mode))
+		return iso_readlink(iso, &at, target, sizeof(target)) >= 0 &&
+		    strcmp(target, node->target) == 0;
+	return at.rdev_major == node->rdev_major &&
+	    at.rdev_minor == node->rdev_minor;
+}
+
+static inline int
+kit_count_entry(void *arg, const struct iso_node *node)
+{
+	(void)node;
+	++*(size_t *)arg;
+	return 0;
+}
+
+/* Compare what lies below directory dir, and nothing else does. */
+static inline void
+kit_compare(struct iso *iso, const char *path, const struct tree_node *dir)
+{
+	size_t n = 0;
+	struct iso_node at;
+
+	CHECK_EQ(iso_lookup(iso, path, &at), 0);
+	CHECK_EQ(iso_list(iso, &at, kit_count_entry, &n), 0);
+	CHECK_EQ(n, dir->n);
+	for (size_t i = 0; i < dir->n; i++) {
+		const struct tree_node *node = dir->entries[i].node;
+		char *full;
+
+		if (asprintf(&full, "%s/%s", path, dir->entries[i].name) < 0)
+			exit(1);
+		if (!kit_same_node(iso, full, node)) {
+			CHECK(!"a node differs");
+			printf("# %s\n", full);
+		}
+		if (S_ISDIR(node->mode))
+			kit_compare(iso, full, node);
+		free(full);
+	}
+}
+
+/* The ISO is sound and has exactly the tree. */
+static inline void
+kit_check(const struct tree *t, const char *name)
+{
+	struct blkdev *dev = open_scratch(name);
+	struct iso *iso;
+
+	CHECK_EQ(iso_open(dev, &iso), 0);
+	CHECK_EQ(iso_check(iso), 0);
+	CHECK_EQ(iso_check_tree(iso), 0);
+	kit_compare(iso, "", t->root);
+	iso_close(iso);
+	blkdev_close(dev);
+}
+
 #endif

@@ -4,96 +4,6 @@
 /* -- what arrives -----------------------------------------------------------
  */
 
-static bool
-same_contents(
-    struct iso *iso, const struct iso_node *at, const struct tree_node *node)
-{
-	scoped(freep) uint8_t *got = malloc(node->size + 1);
-	scoped(freep) uint8_t *want = malloc(node->size + 1);
-	struct tree_reader reader;
-	struct blkdev *dev;
-	bool same;
-
-	if (at->size != node->size || iso_file_open(iso, at, &dev) < 0)
-		return false;
-	tree_reader_init(&reader, NULL);
-	same = blkdev_read(dev, 0, got, node->size) == 0 &&
-	    tree_read(&reader, node, 0, want, node->size) == 0 &&
-	    memcmp(got, want, node->size) == 0;
-	tree_reader_release(&reader);
-	blkdev_close(dev);
-	return same;
-}
-
-static bool
-same_node(struct iso *iso, const char *path, const struct tree_node *node)
-{
-	struct iso_node at;
-	char target[2048];
-
-	if (iso_lookup(iso, path, &at) < 0)
-		return false;
-	if (at.mode != node->mode || at.uid != node->uid ||
-	    at.gid != node->gid || at.mtime.tv_sec != node->mtime.tv_sec)
-		return false;
-	if (S_ISREG(node->mode))
-		return at.nlink == node->names && same_contents(iso, &at, node);
-	if (S_ISLNK(node->mode))
-		return iso_readlink(iso, &at, target, sizeof(target)) >= 0 &&
-		    strcmp(target, node->target) == 0;
-	return at.rdev_major == node->rdev_major &&
-	    at.rdev_minor == node->rdev_minor;
-}
-
-static int
-count_entry(void *arg, const struct iso_node *node)
-{
-	(void)node;
-	++*(size_t *)arg;
-	return 0;
-}
-
-/* Compare what lies below directory dir, and nothing else does. */
-static void
-compare(struct iso *iso, const char *path, const struct tree_node *dir)
-{
-	size_t n = 0;
-	struct iso_node at;
-
-	CHECK_EQ(iso_lookup(iso, path, &at), 0);
-	CHECK_EQ(iso_list(iso, &at, count_entry, &n), 0);
-	CHECK_EQ(n, dir->n);
-	for (size_t i = 0; i < dir->n; i++) {
-		const struct tree_node *node = dir->entries[i].node;
-		char *full;
-
-		if (asprintf(&full, "%s/%s", path, dir->entries[i].name) < 0)
-			exit(1);
-		if (!same_node(iso, full, node)) {
-			CHECK(!"a node differs");
-			printf("# %s\n", full);
-		}
-		if (S_ISDIR(node->mode))
-			compare(iso, full, node);
-		free(full);
-	}
-}
-
-/* The ISO is sound and has exactly the tree. */
-static void
-check_iso(const char *name, const struct tree *t)
-{
-	struct blkdev *dev = open_scratch(name);
-	struct iso *iso;
-
-	CHECK_EQ(iso_open(dev, &iso), 0);
-	CHECK_EQ(iso_check(iso), 0);
-	CHECK_EQ(iso_check_tree(iso), 0);
-	compare(iso, "", t->root);
-	iso_close(iso);
-	blkdev_close(dev);
-}
-
 static struct tree_node *
 special(struct tree *t, const char *path, uint32_t mode, uint32_t major,
     uint32_t minor)
@@ -139,7 +49,7 @@ everything_arrives(void)
 	kit_file(&t, ".profile", 3, 1);
 	kit_file(&t, "a.b.c", 3, 1);
 	CHECK_EQ(kit_author(&how, "all.iso"), 0);
-	check_iso("all.iso", &t);
+	kit_check(&t, "all.iso");
 	CHECK_EQ(kit_lines, 0);
 	if (have("xorriso"))
 		CHECK_EQ(sh("xorriso -indev all.iso -check_media -- >o 2>&1; "
@@ -165,7 +75,7 @@ names_of_a_file_share_its_bytes(void)
 		kit_link(&t, "rescue/rescue", name);
 	}
 	CHECK_EQ(kit_author(&how, "links.iso"), 0);
-	check_iso("links.iso", &t);
+	kit_check(&t, "links.iso");
 	dev = open_scratch("links.iso");
 	CHECK(dev->size < 6000000);
 	CHECK_EQ(iso_open(dev, &iso), 0);
@@ -205,7 +115,7 @@ odd_names_arrive(void)
 		kit_file(&t, name, 10, i);
 	}
 	CHECK_EQ(kit_author(&how, "names.iso"), 0);
-	check_iso("names.iso", &t);
+	kit_check(&t, "names.iso");
 	tree_release(&t);
 }
 
@@ -243,7 +153,7 @@ deep_directories_stay_where_they_are(void)
 	snprintf(path + len, 8, "x");
 	kit_file(&t, path, 10, 1);
 	CHECK_EQ(kit_author(&how, "deep.iso"), 0);
-	check_iso("deep.iso", &t);
+	kit_check(&t, "deep.iso");
 	/* FreeBSD's loader knows nothing of relocation (formats.md 3.3) */
 	CHECK(!kit_contains("deep.iso", "CL\x0c\x01", 4));
 	CHECK(!kit_contains("deep.iso", "RE\x04\x01", 4));
@@ -384,7 +294,7 @@ boot_code_lies_in_the_system_area(void)
 			  440) == 0);
 		CHECK(memcmp(area + at * 512, node->content.text, len) == 0);
 		blkdev_close(dev);
-		check_iso("area.iso", &t);
+		kit_check(&t, "area.iso");
 		if (have("sgdisk"))
 			CHECK_EQ(sh("sgdisk -v area.iso | "
 				    "grep -q 'No problems found'"),
@@ -426,14 +336,14 @@ parts_of_the_equipment_may_be_missing(void)
 		    ">o 2>&1; cat o; "
 		    "grep -q ' 1  UEFI' o && ! grep -q BIOS o"),
 	    0);
-	check_iso("part.iso", &t);
+	kit_check(&t, "part.iso");
 	how.loader_efi = NULL; /* for reading only */
 	CHECK_EQ(kit_author(&how, "part.iso"), 0);
 	CHECK_EQ(sh("xorriso -indev part.iso -report_el_torito plain "
 		    "-report_system_area plain >o 2>&1; cat o; "
 		    "! grep -Eq 'Boot record|boot img|GPT' o"),
 	    0);
-	check_iso("part.iso", &t);
+	kit_check(&t, "part.iso");
 	tree_release(&t);
 }
 
@@ -471,7 +381,7 @@ files_lie_in_the_order_that_was_asked_for(void)
 	how.norder = 5;
 	how.last = "data/image";
 	CHECK_EQ(kit_author(&how, "order.iso"), 0);
-	check_iso("order.iso", &t);
+	kit_check(&t, "order.iso");
 	dev = open_scratch("order.iso");
 	CHECK_EQ(iso_open(dev, &iso), 0);
 	for (size_t i = 1; i < sizeof(want) / sizeof(want[0]); i++)
@@ -520,7 +430,7 @@ a_commit_leaves_everything_right(void)
 		iso_close(iso);
 		blkdev_close(dev);
 		blkdev_close(out);
-		check_iso("new.iso", &t);
+		kit_check(&t, "new.iso");
 		if (have("sgdisk"))
 			CHECK_EQ(sh("sgdisk -v new.iso | "
 				    "grep -q 'No problems found'"),

@@ -106,6 +106,16 @@ reply_changed(fuse_req_t req, int rc)
 
 /* -- looking --------------------------------------------------------------- */
 
+/* By file handle the kernel asks for "." of what need be no directory. */
+static int
+look_up(const struct server *server, uint64_t dir, const char *name,
+    struct ufs_attr *attr)
+{
+	if (strcmp(name, ".") == 0)
+		return ufs_getattr(server->fs, dir, attr);
+	return ufs_lookup(server->fs, dir, name, strlen(name), attr);
+}
+
 static void
 ops_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
@@ -113,8 +123,7 @@ ops_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 	    .entry_timeout = FOREVER};
 	struct server *server = server_of(req);
 	struct ufs_attr attr;
-	int rc =
-	    ufs_lookup(server->fs, swap_root(dir), name, strlen(name), &attr);
+	int rc = look_up(server, swap_root(dir), name, &attr);
 
 	if (rc == -ENOENT) /* and the kernel may remember that */
 		fuse_reply_entry(req, &nothing);

@@ -9,6 +9,7 @@ import fcntl
 import mmap
 import os
 import stat
+import struct
 import subprocess
 import sys
 import threading
@@ -324,6 +325,151 @@ def holes_are_holes():
 
 
 @test
+def space_without_data_is_what_ufs_can_hold():
+    fd = os.open(path('space'), os.O_RDWR | os.O_CREAT)
+    os.pwrite(fd, b'x' * 300000, 0)
+    fails(errno.EOPNOTSUPP, fallocate, fd, 1, 0, 300001)
+    fails(errno.EOPNOTSUPP, fallocate, fd, 1, 1 << 20, 4096)
+    fallocate(fd, 1, 0, 300000)
+    fallocate(fd, 3, 0, 1 << 30)
+    st = os.fstat(fd)
+    assert st.st_size == 300000
+    # UFS has no hole as the last block.
+    assert 0 < st.st_blocks * 512 <= 32768
+    assert os.lseek(fd, 0, os.SEEK_DATA) == 300000 // 32768 * 32768
+    assert get('space') == bytes(300000)
+    fallocate(fd, 17, 0, 1 << 30)
+    assert os.fstat(fd).st_size == 300000
+    for mode in (8, 32, 64, 4):
+        fails(errno.EOPNOTSUPP, fallocate, fd, mode, 0, 32768)
+    os.close(fd)
+
+
+@test
+def free_space_counts_what_growing_adds():
+    st = os.statvfs(root)
+    assert st.f_namemax == 255 and st.f_bavail * st.f_frsize > 1 << 30
+    assert st.f_bavail <= st.f_bfree <= st.f_blocks
+    assert 0 < st.f_ffree <= st.f_files
+    fd = os.open(path('taken'), os.O_RDWR | os.O_CREAT)
+    fallocate(fd, 0, 0, 16 << 20)
+    os.close(fd)
+    now = os.statvfs(root)
+    # What growing adds is not all for data: a group's own blocks go off.
+    less = (st.f_bfree - now.f_bfree) * st.f_frsize
+    assert 16 << 20 <= less < 24 << 20, less
+    os.unlink(path('taken'))
+
+
+@test
+def ranges_are_copied_between_files():
+    put('from', os.urandom(500000))
+    put('to', b'')
+    a, b = os.open(path('from'), os.O_RDONLY), os.open(path('to'), os.O_RDWR)
+    done = 0
+    while done < 400000:
+        n = os.copy_file_range(a, b, 400000 - done, 50000 + done, 7 + done)
+        assert n > 0
+        done += n
+    assert get('to')[7:] == get('from')[50000:450000]
+    assert os.copy_file_range(a, b, 10, 500000, 0) == 0
+    fails(errno.EBADF, os.copy_file_range, b, a, 10)
+    os.close(a)
+    os.close(b)
+
+
+class Handle(ctypes.Structure):
+    _fields_ = [('bytes', ctypes.c_uint), ('type', ctypes.c_int),
+                ('handle', ctypes.c_ubyte * 128)]
+
+
+def handle_of(name):
+    handle, mount = Handle(128, 0), ctypes.c_int()
+    if libc.name_to_handle_at(-100, path(name).encode(),
+                              ctypes.byref(handle), ctypes.byref(mount),
+                              0) < 0:
+        raise OSError(ctypes.get_errno(), 'name_to_handle_at')
+    return handle
+
+
+def open_handle(handle):
+    top = os.open(root, os.O_RDONLY)
+    fd = libc.open_by_handle_at(top, ctypes.byref(handle), os.O_RDONLY)
+    number = ctypes.get_errno()
+    os.close(top)
+    if fd < 0:
+        raise OSError(number, 'open_by_handle_at')
+    return fd
+
+
+def forget_all():
+    with open('/proc/sys/vm/drop_caches', 'w', encoding='ascii') as f:
+        f.write('2')
+
+
+@test
+def handles_outlive_caches_and_not_their_files():
+    os.makedirs(path('h/d'))
+    put('h/d/f', b'by handle')
+    handles = {name: handle_of(name) for name in ('h/d/f', 'h/d')}
+    forget_all()
+    fd = open_handle(handles['h/d/f'])
+    assert os.read(fd, 20) == b'by handle'
+    os.close(fd)
+    fd = open_handle(handles['h/d'])
+    assert os.listdir(fd) == ['f']
+    os.close(fd)
+    ino = os.stat(path('h/d/f')).st_ino
+    os.unlink(path('h/d/f'))
+    forget_all()
+    fails(errno.ESTALE, open_handle, handles['h/d/f'])
+    for i in range(100):  # until the number is used again
+        put(f'h/d/new{i}')
+        if os.stat(path(f'h/d/new{i}')).st_ino == ino:
+            break
+    else:
+        raise AssertionError('the number is not used again')
+    forget_all()
+    fails(errno.ESTALE, open_handle, handles['h/d/f'])
+
+
+@test
+def a_file_has_32767_names_and_a_directory_100000_entries():
+    os.mkdir(path('large'))
+    os.mkdir(path('small'))
+    top = os.open(path('large'), os.O_RDONLY)
+    n = 0
+    for i in range(4):
+        os.close(os.open(f'file{i}', os.O_CREAT, dir_fd=top))
+        links = 1
+        while n < 100000:
+            try:
+                os.link(f'file{i}', f'name{n}', src_dir_fd=top,
+                        dst_dir_fd=top)
+            except OSError as e:
+                assert e.errno == errno.EMLINK and links == 32767, links
+                break
+            links += 1
+            n += 1
+        assert os.stat(f'file{i}', dir_fd=top).st_nlink == links
+    assert len(os.listdir(top)) == 100004
+    os.close(top)
+
+    def seconds(name):
+        """The fastest of some rounds of looking for what is not there."""
+        seconds.round += 1
+        start = time.monotonic()
+        for i in range(300):
+            assert not os.path.exists(path(f'{name}/{seconds.round}.{i}'))
+        return time.monotonic() - start
+    seconds.round = 0
+    small = min(seconds('small') for _ in range(5))
+    large = min(seconds('large') for _ in range(5))
+    assert large < 10 * small, f'{large} s, {small} s in a small one'
+    subprocess.run(['rm', '-rf', path('large')], check=True)
+
+
+@test
 def shared_mappings_reach_the_file():
     put('mapped', b'a' * 10000)
     fd = os.open(path('mapped'), os.O_RDWR)
@@ -426,6 +572,33 @@ def extended_attributes_of_both_name_spaces():
     os.removexattr(path('ea'), 'user.name')
     os.removexattr(path('ea'), 'trusted.freebsd.system.sys')
     assert os.listxattr(path('ea')) == []
+
+
+@test
+def access_control_lists_have_32_entries_at_most_and_one_name():
+    def acl(n):
+        entries = [(1, 6, None)] + [(2, 7, i) for i in range(n - 4)] + \
+            [(4, 4, None), (16, 5, None), (32, 0, None)]
+        return struct.pack('<I', 2) + b''.join(
+            struct.pack('<HHI', tag, perm, 2**32 - 1 if who is None else who)
+            for tag, perm, who in entries)
+    put('acl')
+    os.setxattr(path('acl'), 'system.posix_acl_access', acl(32))
+    assert os.listxattr(path('acl')) == ['system.posix_acl_access']
+    fails(errno.ENOSPC, os.setxattr, path('acl'), 'system.posix_acl_access',
+          acl(33))
+    raw = os.getxattr(path('acl'),
+                      'trusted.freebsd.system.posix1e.acl_access')
+    assert len(raw) == 388 and raw[0] == 32
+    nfs4 = bytes(4088)
+    os.setxattr(path('acl'), 'trusted.freebsd.system.nfs4.acl', nfs4)
+    assert os.getxattr(path('acl'), 'trusted.freebsd.system.nfs4.acl') == nfs4
+    assert 'trusted.freebsd.system.nfs4.acl' in os.listxattr(path('acl'))
+    put('flagged')
+    os.setxattr(path('flagged'), 'relive.flags', b'uappnd')
+    fails(errno.EPERM, os.setxattr, path('flagged'),
+          'system.posix_acl_access', acl(5))
+    os.setxattr(path('flagged'), 'relive.flags', b'')
 
 
 @test
@@ -649,6 +822,7 @@ def what_is_not_there_is_said_so():
     fails(errno.ENOTDIR, os.rmdir, path('nothing'))
     fails(errno.ENOTEMPTY, os.rmdir, path('sgid'))
     fails(errno.EEXIST, os.mkdir, path('sgid'))
+    # Debian 12's libfuse has no such request.
     fails(errno.EOPNOTSUPP, os.open, root, os.O_TMPFILE | os.O_RDWR)
 
 

@@ -167,6 +167,23 @@ mount_at "$mnt" "$img" -o noflags
 check "-o noflags does not, and keeps them" eval 'echo 2 >>"$mnt/kept" &&
 	getfattr -n relive.flags "$mnt/kept" | grep -q schg && rm "$mnt/kept"'
 umount_at "$mnt"
+mkdir "$work/many" && for i in $(seq 300); do
+	mkdir "$work/many/d$i" && : >"$work/many/d$i/f"
+done
+(
+	ulimit -n 64
+	"$relive" mount "$img" "$mnt"
+)
+check "64 descriptors are enough for any number of open files" eval '
+	cp -r "$work/many" "$mnt/many" && python3 -c "
+import os, sys
+top = sys.argv[1]
+files = [os.open(f\"{top}/d{i}/f\", os.O_RDWR) for i in range(1, 301)]
+dirs = [os.scandir(f\"{top}/d{i}\") for i in range(1, 301)]
+assert all([e.name for e in d] == [\"f\"] for d in dirs)
+assert all(os.write(f, b\"x\") == 1 for f in files)
+" "$mnt/many" && rm -r "$mnt/many"'
+umount_at "$mnt"
 check "-o grpid hands groups on" eval 'mount_at "$mnt" "$img" -o grpid &&
 	mkdir "$mnt/g" && chgrp 99 "$mnt/g" && touch "$mnt/g/f" &&
 	[ "$(stat -c %g "$mnt/g/f")" = 99 ] && umount_at "$mnt"'

@@ -77,6 +77,9 @@ static const char usage[] =
     "      --trim            leave out modules and boot files that a CD does\n"
     "                        not use to boot\n"
     "      --gzip-kernel     let the loader inflate the kernel\n"
+    "      --archive NAME[=SOURCE]\n"
+    "                        put the tree, or SOURCE alone, on the ISO as an\n"
+    "                        archive too, e.g. base.txz\n"
     "      --free SPACE|N%   room beyond what the tree takes; N% of that\n"
     "      --size SIZE       of the file system; as large as needed\n"
     "      --no-check-hashes UFS2 without the check hashes of FreeBSD 13\n"
@@ -192,7 +195,10 @@ run(int argc, char **argv)
 	lists.set_files = room + argc;
 	lists.set_confs = room + 2 * (size_t)argc;
 	bad = parse(&opt, &lists, &iso, argc, argv);
-	return bad != CMD_DONE ? bad : cmd_exit(create_run(&opt));
+	if (bad == CMD_DONE)
+		bad = cmd_exit(create_run(&opt));
+	iso_args_release(&iso);
+	return bad;
 }
 
 const struct command cmd_create = {"create",

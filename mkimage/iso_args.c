@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "tree_tar.h"
+
 static int
 set_layout(struct iso_args *args, const struct command *cmd, const char *value)
 {
@@ -9,6 +11,30 @@ set_layout(struct iso_args *args, const struct command *cmd, const char *value)
 		return cmd_misused(
 		    cmd, "no layout '%s' (plain, uzip, memroot)", value);
 	args->layout_set = true;
+	return CMD_DONE;
+}
+
+/* NAME or NAME=SOURCE */
+static int
+set_archive(struct iso_args *args, const struct command *cmd, const char *value)
+{
+	char *equals;
+
+	free(args->archive);
+	args->archive = strdup(value);
+	if (args->archive == NULL)
+		return cmd_exit(-ENOMEM);
+	equals = strchr(args->archive, '=');
+	if (equals != NULL)
+		*equals = '\0';
+	args->layout.archive = args->archive;
+	args->layout.archive_source = equals != NULL ? equals + 1 : NULL;
+	if (strchr(args->archive, '/') != NULL ||
+	    !tree_tar_is_name(args->archive))
+		return cmd_misused(cmd,
+		    "'%s' is no name of an archive: .txz, .tbz2, .tzst, .tgz "
+		    "or .tar at its end",
+		    args->archive);
 	return CMD_DONE;
 }
 
@@ -20,7 +46,7 @@ iso_args_set(
 
 	if (c == ISO_LAYOUT)
 		return set_layout(args, cmd, value);
-	if (c < ISO_LAYOUT || c > ISO_GZIP_KERNEL)
+	if (c < ISO_LAYOUT || c > ISO_ARCHIVE)
 		return -1;
 	args->set = true;
 	switch (c) {
@@ -36,9 +62,11 @@ iso_args_set(
 	case ISO_TRIM:
 		iso->trim = true;
 		return CMD_DONE;
-	default:
+	case ISO_GZIP_KERNEL:
 		iso->gzip_kernel = true;
 		return CMD_DONE;
+	default:
+		return set_archive(args, cmd, value);
 	}
 }
 
@@ -57,11 +85,17 @@ iso_args_check(struct iso_args *args, struct fs_args *fs,
 		*format = create_format_of(out);
 	if (*format != CREATE_ISO && args->set)
 		return cmd_misused(cmd,
-		    "--volume-set, --publisher, --no-tweak, --trim and "
-		    "--gzip-kernel are for ISOs");
+		    "--volume-set, --publisher, --no-tweak, --trim, "
+		    "--gzip-kernel and --archive are for ISOs");
 	if (*format != CREATE_ISO)
 		return CMD_DONE;
 	args->layout.label = fs->fs.mkfs.label;
 	fs->fs.mkfs.label = NULL;
 	return CMD_DONE;
+}
+
+void
+iso_args_release(struct iso_args *args)
+{
+	free(args->archive);
 }

@@ -16,6 +16,7 @@ enum iso_option {
 	ISO_NO_TWEAK,
 	ISO_TRIM,
 	ISO_GZIP_KERNEL,
+	ISO_ARCHIVE,
 };
 
 /* For a command's array of long options. */
@@ -26,12 +27,14 @@ enum iso_option {
 	{"publisher", required_argument, NULL, ISO_PUBLISHER}, \
 	{"no-tweak", no_argument, NULL, ISO_NO_TWEAK}, \
 	{"trim", no_argument, NULL, ISO_TRIM}, \
-	{"gzip-kernel", no_argument, NULL, ISO_GZIP_KERNEL}
+	{"gzip-kernel", no_argument, NULL, ISO_GZIP_KERNEL}, \
+	{"archive", required_argument, NULL, ISO_ARCHIVE}
 /* clang-format on */
 
 struct iso_args {
 	struct layout_options layout;
 	bool layout_set, set; /* --layout, any other of them, was given */
+	char *archive;        /* private: what the names in it are part of */
 };
 
 /* Take option c with its value.  CMD_DONE; CMD_USAGE, said; -1: not ours. */
@@ -45,5 +48,6 @@ int iso_args_set(
  */
 int iso_args_check(struct iso_args *args, struct fs_args *fs,
     const struct command *cmd, const char *out);
+void iso_args_release(struct iso_args *args);
 
 #endif

@@ -11,6 +11,7 @@
 #include "layout_impl.h"
 #include "order.h"
 #include "tree_gzip.h"
+#include "tree_tar.h"
 #include "trim.h"
 
 enum { LABEL_MAX = 32 };
@@ -46,6 +47,53 @@ iso_tree(struct layout *l)
 /* -- the tree ---------------------------------------------------------------
  */
 
+/* An archive of a source that has nothing to do with the tree. */
+static int
+archive_source(struct layout *l)
+{
+	const struct layout_options *opt = l->opt;
+	struct tree_reader reader;
+	struct tree part;
+	int rc = tree_init_part(&part, l->system);
+
+	if (rc < 0)
+		return rc;
+	part.excludes = l->system->excludes;
+	part.nexcludes = l->system->nexcludes;
+	tree_reader_init(&reader, &part);
+	rc = tree_add_source(&part, opt->archive_source);
+	if (rc == 0)
+		rc = tree_prune(&part);
+	if (rc == 0)
+		rc = tree_archive(&part, &reader, iso_tree(l), opt->archive);
+	if (rc == 0)
+		rc = tree_reader_finish(&reader);
+	tree_reader_release(&reader);
+	tree_release(&part);
+	return rc;
+}
+
+static int
+put_archive(struct layout *l)
+{
+	const struct layout_options *opt = l->opt;
+	const struct tree_node *node;
+	int rc;
+
+	if (opt->archive == NULL)
+		return 0;
+	if (opt->archive_source != NULL)
+		rc = archive_source(l);
+	else
+		rc = tree_archive(
+		    l->system, &l->reader, iso_tree(l), opt->archive);
+	if (rc < 0)
+		return rc;
+	node = tree_find(iso_tree(l), opt->archive);
+	l->sizes.archive = node->size;
+	return 0;
+}
+
 /* What a CD does not need to boot, and the kernel smaller. */
 static int
 slim(struct layout *l)
@@ -73,7 +121,9 @@ make_trees(struct layout *l)
 		rc = layout_make_cd(l);
 	if (rc == 0 && !opt->no_tweak)
 		rc = layout_tweak_loader(l, iso_tree(l));
-	return rc < 0 ? rc : slim(l);
+	if (rc == 0)
+		rc = slim(l);
+	return rc < 0 ? rc : put_archive(l);
 }
 
 /* -- the ISO ----------------------------------------------------------------

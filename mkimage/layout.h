@@ -32,6 +32,9 @@ struct layout_options {
 	bool no_tweak;    /* neither fstab nor rc.conf nor loader.conf change */
 	bool trim;        /* leave out what a CD boot does not use (trim.h) */
 	bool gzip_kernel; /* boot/kernel/kernel becomes kernel.gz */
+	const char *archive; /* name of a tar of the tree on the ISO; NULL */
+	/* A source of its own for the archive, or NULL: the whole tree. */
+	const char *archive_source;
 	/* Of the image of the tree; name and format are ours. */
 	struct create_fs_options fs;
 };
@@ -43,6 +46,7 @@ struct layout_sizes {
 	uint64_t raw;     /* the image of the tree before compression */
 	uint64_t image;   /* and after it */
 	uint64_t memroot; /* the memory root, compressed */
+	uint64_t archive;
 	uint64_t iso;
 	uint64_t as[3]; /* the ISO in each layout; but for this one, about */
 };

@@ -165,7 +165,7 @@ layout_measure(struct layout *l, uint64_t iso)
 	    l->opt->kind == LAYOUT_PLAIN ? l->system : &l->cd;
 	struct tally all = tally(l->system, "", NULL);
 	uint64_t rescue = tally(l->system, "rescue", NULL).iso;
-	uint64_t boot = tally(cd, "boot", NULL).iso;
+	uint64_t boot = tally(cd, "boot", NULL).iso + sectors(z->archive);
 	uint64_t image = z->image, memroot = z->memroot;
 	uint64_t efi = tree_find(cd, LAYOUT_LOADER_EFI) != NULL ? EFI : 0;
 
@@ -179,7 +179,7 @@ layout_measure(struct layout *l, uint64_t iso)
 	z->tree = all.bytes;
 	z->iso = iso;
 	boot += efi;
-	z->as[LAYOUT_PLAIN] = START + efi + all.iso;
+	z->as[LAYOUT_PLAIN] = START + efi + all.iso + sectors(z->archive);
 	z->as[LAYOUT_UZIP] = START + SCRIPT + boot + rescue + sectors(image);
 	z->as[LAYOUT_MEMROOT] =
 	    START + SCRIPT + boot + sectors(memroot) + sectors(image);
@@ -207,6 +207,7 @@ layout_tell_sizes(enum layout_kind kind, const struct layout_sizes *z)
 	tell("image, raw", z->raw, "");
 	tell("image, compressed", z->image, "");
 	tell("memory root, compressed", z->memroot, "");
+	tell("archive", z->archive, "");
 	for (int i = 0; i < 3; i++)
 		tell(names[i], z->as[i],
 		    i == (int)kind ? "  (this ISO)" : "  (about)");

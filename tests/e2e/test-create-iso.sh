@@ -169,7 +169,7 @@ done
 
 check "all options" "$relive" create -q -o "$work/all.iso" --layout uzip \
 	--label 'My FreeBSD' --volume-set 'My FreeBSDs' --publisher us --ufs 1 \
-	-A zstd -s 64k --free 20% --gzip-kernel --trim "$tree"
+	-A zstd -s 64k --free 20% --gzip-kernel --trim --archive base.txz "$tree"
 xorriso -indev "$work/all.iso" -pvd_info >"$work/pvd" 2>&1
 check "the volume's label" grep -q "'My FreeBSD'" "$work/pvd"
 check "the volume set" grep -q "My FreeBSDs" "$work/pvd"
@@ -187,6 +187,14 @@ check "the image keeps them" "$relive" ls "$work/all.iso" /boot/kernel/snd_hda.k
 check "and its kernel" "$relive" ls "$work/all.iso" /boot/kernel/kernel
 "$relive" info "$work/all.iso" >"$work/info"
 check "UFS1 in a zstd uzip" grep -Eqi 'zstd' "$work/info"
+mkdir "$work/untar"
+iso_file "$work/all.iso" base.txz | tar -xJp -C "$work/untar"
+check "the archive holds the tree" cmp "$tree/usr/bin/noise" "$work/untar/usr/bin/noise"
+mkdir -p "$work/over/etc"
+echo 'hostname="over"' >"$work/over/etc/rc.conf.local"
+check "an archive of one source" "$relive" create -q -o "$work/part.iso" \
+	--archive "over.tgz=$work/over" "$tree" "$work/over"
+check "holds it alone" test "$(iso_file "$work/part.iso" over.tgz | tar -tz | grep -c .)" -lt 5
 check "no tweaks" "$relive" create -q -o "$work/raw.iso" --layout plain \
 	--no-tweak "$tree"
 check "leave fstab alone" cmp "$tree/etc/fstab" <(iso_file "$work/raw.iso" etc/fstab)

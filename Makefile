@@ -306,6 +306,7 @@ UNIT = \
 	tests/unit/test_ufs_flush \
 	tests/unit/test_ufs_format \
 	tests/unit/test_ufs_grow \
+	tests/unit/test_ufs_harm \
 	tests/unit/test_ufs_mkfs \
 	tests/unit/test_ufs_names \
 	tests/unit/test_ufs_node \

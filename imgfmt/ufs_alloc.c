@@ -12,7 +12,8 @@
  *     the file system grows.
  *
  * Nothing here trusts a map: what it gives out is checked against the group's
- * metadata, what it takes back must be in use.
+ * metadata, what it takes back must be in use.  A group that is damaged, or
+ * found to contradict itself, gives out nothing more; the next one is asked.
  */
 #include "log.h"
 #include "ufs_impl.h"
@@ -96,6 +97,7 @@ take_frags(
 		return 0;
 	*fsb = ufs_cgbase(&fs->sb, cgx) + (uint64_t)at;
 	if (!ufs_data_range_ok(&fs->sb, *fsb, want->nfrags)) {
+		cg->exhausted = true;
 		log_error("ufs: cylinder group %u: metadata at fragment %llu "
 			  "is marked \"free\", byte %llu",
 		    cgx, (unsigned long long)*fsb,
@@ -184,6 +186,7 @@ take_inode(struct ufs *fs, uint32_t cgx, bool is_dir, uint64_t *ino)
 		return rc;
 	ufs_dinode_decode(&fs->sb, raw, &old);
 	if (old.mode != 0 || *ino <= UFS_WHITEOUT_INO) {
+		cg->exhausted = true;
 		log_error("ufs: inode %llu is in use but marked \"free\", "
 			  "byte %llu",
 		    (unsigned long long)*ino,
@@ -198,40 +201,60 @@ take_inode(struct ufs *fs, uint32_t cgx, bool is_dir, uint64_t *ino)
 	return 1;
 }
 
-/* One round over all groups: 1, or 0 when none has it. */
+/* Take it from group cgx: 1, 0 when it has none. */
+static int
+take_from(struct ufs *fs, uint32_t cgx, const struct request *want, bool is_dir,
+    uint64_t *out)
+{
+	const struct ufs_cg *cg = fs->cgs[cgx];
+	struct ufs_csum cs;
+	int rc;
+
+	if (cg != NULL && (cg->bad || cg->exhausted))
+		return -ECORRUPT; /* said before */
+	rc = counts_of(fs, cgx, &cs);
+	if (rc < 0 || !promises(fs, &cs, want))
+		return rc;
+	return want->inode ? take_inode(fs, cgx, is_dir, out)
+			   : take_frags(fs, cgx, want, out);
+}
+
+/*
+ * One round over all groups: 1, or 0 when none has it.  Where damaged ones
+ * were passed over, -ECORRUPT instead of 0.
+ */
 static int
 take_anywhere(
     struct ufs *fs, const struct request *want, bool is_dir, uint64_t *out)
 {
+	int damaged = 0;
+
 	for (uint32_t i = 0; i < fs->sb.ncg; i++) {
 		uint32_t cgx = (want->cgx + i) % fs->sb.ncg;
-		struct ufs_csum cs;
-		int rc = counts_of(fs, cgx, &cs);
+		int rc = take_from(fs, cgx, want, is_dir, out);
 
-		if (rc < 0)
-			return rc;
-		if (!promises(fs, &cs, want))
-			continue;
-		rc = want->inode ? take_inode(fs, cgx, is_dir, out)
-				 : take_frags(fs, cgx, want, out);
-		if (rc != 0)
+		if (rc == -ECORRUPT)
+			damaged = rc;
+		else if (rc != 0)
 			return rc;
 	}
-	return 0;
+	return damaged;
 }
 
 static int
 take(struct ufs *fs, const struct request *want, bool is_dir, uint64_t *out)
 {
-	int rc = take_anywhere(fs, want, is_dir, out);
+	int rc = take_anywhere(fs, want, is_dir, out), grown;
 
-	if (rc == 0) {
-		rc = ufs_grow_some(fs, want->inode);
-		if (rc == 0)
-			rc = take_anywhere(fs, want, is_dir, out);
-		if (rc == 0)
-			rc = -ENOSPC;
-	}
+	if (rc != 0 && rc != -ECORRUPT)
+		return rc < 0 ? rc : 0;
+	grown = ufs_grow_some(fs, want->inode);
+	if (grown == 0)
+		rc = take_anywhere(fs, want, is_dir, out);
+	else if (rc == 0 || grown != -ENOSPC)
+		rc = grown;
+	if (rc == 0)
+		rc = -ENOSPC;
 	return rc < 0 ? rc : 0;
 }
 
@@ -269,6 +292,21 @@ ufs_alloc_inode(
 	return take(fs, &want, (mode & 0170000) == 0040000, ino);
 }
 
+/* Whether n fragments at fsb, within one block, are marked as used. */
+static int
+check_used(struct ufs *fs, const struct ufs_cg *cg, uint64_t fsb, uint32_t n,
+    const char *done)
+{
+	uint32_t first = (uint32_t)(fsb % fs->sb.fpg);
+
+	if (ufs_data_range_ok(&fs->sb, fsb, n) &&
+	    ufs_cgmap_all(fs, cg, first, n, false))
+		return 0;
+	log_error("ufs: block at byte %llu is %s but not \"used\"",
+	    (unsigned long long)ufs_frag_off(&fs->sb, fsb), done);
+	return -ECORRUPT;
+}
+
 int
 ufs_extend_frags(struct ufs *fs, uint64_t fsb, uint32_t have, uint32_t want)
 {
@@ -276,13 +314,15 @@ ufs_extend_frags(struct ufs *fs, uint64_t fsb, uint32_t have, uint32_t want)
 	uint32_t first = (uint32_t)(fsb % fs->sb.fpg) + have;
 	uint32_t more = want - have;
 	struct ufs_cg *cg;
-	int rc;
+	int rc = ufs_cg_get(fs, cgx, &cg);
 
-	if ((fsb & (fs->sb.frag - 1)) + want > fs->sb.frag)
-		return 0;
-	rc = ufs_cg_get(fs, cgx, &cg);
+	/* Who cannot extend it moves it, and frees it then. */
+	if (rc == 0)
+		rc = check_used(fs, cg, fsb, have, "extended");
 	if (rc < 0)
 		return rc;
+	if ((fsb & (fs->sb.frag - 1)) + want > fs->sb.frag)
+		return 0;
 	if (first >= cg->nfrags || more > cg->nfrags - first ||
 	    !ufs_cgmap_all(fs, cg, first, more, true))
 		return 0;
@@ -299,14 +339,10 @@ free_in_block(struct ufs *fs, uint64_t fsb, uint32_t n)
 	struct ufs_cg *cg;
 	int rc = ufs_cg_get(fs, cgx, &cg);
 
+	if (rc == 0)
+		rc = check_used(fs, cg, fsb, n, "freed");
 	if (rc < 0)
 		return rc;
-	if (!ufs_data_range_ok(&fs->sb, fsb, n) ||
-	    !ufs_cgmap_all(fs, cg, first, n, false)) {
-		log_error("ufs: block at byte %llu is freed but not \"used\"",
-		    (unsigned long long)ufs_frag_off(&fs->sb, fsb));
-		return -ECORRUPT;
-	}
 	ufs_cgmap_change(fs, cg, first, n, true);
 	if (first < cg->rotor &&
 	    ufs_cgmap_block(fs, cg, first >> fs->sb.fragshift) ==

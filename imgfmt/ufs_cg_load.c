@@ -84,8 +84,9 @@ decode_counts(
 		cg->irotor = 0;
 }
 
+/* Decode and judge; said: a fault of it has been told before. */
 static int
-cg_decode(const struct ufs *fs, struct ufs_cg *cg)
+cg_decode(const struct ufs *fs, struct ufs_cg *cg, bool said)
 {
 	const struct ufs_super *sb = &fs->sb;
 	struct ufs_cg_disk disk;
@@ -114,7 +115,7 @@ cg_decode(const struct ufs *fs, struct ufs_cg *cg)
 		if (rules[i].holds)
 			continue;
 		cg->bad = true;
-		return cg_fault(fs, cg->cgx, rules[i].field);
+		return said ? -ECORRUPT : cg_fault(fs, cg->cgx, rules[i].field);
 	}
 	return 0;
 }
@@ -127,7 +128,7 @@ cg_freep(struct ufs_cg **cg)
 
 /* Read group cgx; a damaged one comes as well, marked. */
 static int
-cg_load(const struct ufs *fs, uint32_t cgx, struct ufs_cg **out)
+cg_load(const struct ufs *fs, uint32_t cgx, bool said, struct ufs_cg **out)
 {
 	scoped(cg_freep) struct ufs_cg *cg = calloc(1, sizeof(*cg));
 	int rc;
@@ -141,7 +142,7 @@ cg_load(const struct ufs *fs, uint32_t cgx, struct ufs_cg **out)
 	rc = blkdev_read(fs->dev, cg_off(fs, cgx), cg->raw, fs->sb.cgsize);
 	if (rc < 0)
 		return rc;
-	rc = cg_decode(fs, cg);
+	rc = cg_decode(fs, cg, said);
 	if (rc < 0 && rc != -ECORRUPT)
 		return rc;
 	*out = cg;
@@ -158,13 +159,15 @@ ufs_cg_free(struct ufs_cg *cg)
 	free(cg);
 }
 
+/* The group, if it is in core; *seen: it was looked at before. */
 static struct ufs_cg *
-cg_in_core(struct ufs *fs, uint32_t cgx)
+cg_in_core(struct ufs *fs, uint32_t cgx, bool *seen)
 {
 	struct ufs_cg *cg;
 
 	pthread_mutex_lock(&fs->nodes_lock);
 	cg = fs->cgs[cgx];
+	*seen = cgx < fs->ninited_n && fs->ninited[cgx] != 0;
 	pthread_mutex_unlock(&fs->nodes_lock);
 	return cg;
 }
@@ -172,11 +175,12 @@ cg_in_core(struct ufs *fs, uint32_t cgx)
 int
 ufs_cg_get(struct ufs *fs, uint32_t cgx, struct ufs_cg **out)
 {
-	struct ufs_cg *cg = cg_in_core(fs, cgx), *spare = NULL;
+	bool seen;
+	struct ufs_cg *cg = cg_in_core(fs, cgx, &seen), *spare = NULL;
 	int rc;
 
 	if (cg == NULL) {
-		rc = cg_load(fs, cgx, &cg);
+		rc = cg_load(fs, cgx, seen, &cg);
 		if (rc < 0)
 			return rc;
 		/* They follow from the map; makefs leaves those of big-endian
@@ -255,7 +259,7 @@ ufs_cg_ninited(struct ufs *fs, uint32_t cgx, uint32_t *out)
 	}
 	if (ninited_known(fs, cgx, out))
 		return 0;
-	rc = cg_load(fs, cgx, &cg);
+	rc = cg_load(fs, cgx, false, &cg);
 	if (rc < 0)
 		return rc;
 	*out = cg->bad ? fs->sb.ipg : cg->ninited;

@@ -292,6 +292,16 @@ find_slot(struct ufs *fs, struct ufs_node *dir, const struct ufs_slot *slot,
 	return -ECORRUPT;
 }
 
+int
+ufs_dir_check_slot(
+    struct ufs *fs, struct ufs_node *dir, const struct ufs_slot *slot)
+{
+	struct chunk c;
+	uint32_t prev;
+
+	return find_slot(fs, dir, slot, &c, &prev);
+}
+
 static bool
 is_empty(const struct ufs *fs, const struct chunk *c)
 {

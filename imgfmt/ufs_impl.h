@@ -55,6 +55,7 @@ struct ufs_cg {
 	uint32_t cgx;
 	bool dirty;
 	bool bad;                 /* judged, and said: ufs_cg_get refuses it */
+	bool exhausted;           /* its maps lie: it gives out nothing more */
 	uint8_t *raw;             /* sb.cgsize bytes */
 	uint32_t nfrags, nblocks; /* of this group; blocks: whole ones */
 	uint32_t ninited; /* inodes that have been initialised (trap 31) */
@@ -302,6 +303,12 @@ MUST_CHECK int ufs_dir_enter(struct ufs *fs, struct ufs_node *dir,
     const char *name, size_t len, uint64_t ino, uint8_t type);
 MUST_CHECK int ufs_dir_erase(
     struct ufs *fs, struct ufs_node *dir, const struct ufs_slot *slot);
+/*
+ * Whether the entry could be erased or redirected.  -ECORRUPT, said: what it
+ * lies among is damaged.
+ */
+MUST_CHECK int ufs_dir_check_slot(
+    struct ufs *fs, struct ufs_node *dir, const struct ufs_slot *slot);
 /* Let the entry point to another inode. */
 MUST_CHECK int ufs_dir_redirect(struct ufs *fs, struct ufs_node *dir,
     const struct ufs_slot *slot, uint64_t ino, uint8_t type);
@@ -392,7 +399,10 @@ void ufs_cg_stamp(const struct ufs_super *sb, uint8_t *raw);
  */
 MUST_CHECK int ufs_alloc_frags(struct ufs *fs, struct ufs_node *node,
     uint64_t hint, uint32_t nfrags, uint64_t *fsb);
-/* Try to extend a run of have fragments at fsb to want, in place: 1 or 0. */
+/*
+ * Try to extend a run of have fragments at fsb to want, in place: 1 or 0.
+ * -ECORRUPT, said: what it has is not marked as used.
+ */
 MUST_CHECK int ufs_extend_frags(
     struct ufs *fs, uint64_t fsb, uint32_t have, uint32_t want);
 /*
@@ -453,6 +463,13 @@ MUST_CHECK int ufs_zero(struct ufs *fs, uint64_t off, uint64_t len);
  * is changed, not stored; after an error its size is as before.
  */
 MUST_CHECK int ufs_truncate_to(
+    struct ufs *fs, struct ufs_node *node, uint64_t size);
+/*
+ * Take back a growth that failed half way: the size was the smaller one
+ * before.  Only what this growth can have allocated is freed, so that damage
+ * elsewhere in the file does no harm.
+ */
+MUST_CHECK int ufs_shrink_back(
     struct ufs *fs, struct ufs_node *node, uint64_t size);
 /* Free the blocks from first up to end (not included), whole ones only. */
 MUST_CHECK int ufs_free_range(

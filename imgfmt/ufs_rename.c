@@ -73,6 +73,25 @@ not_below(
 	return -ECORRUPT;
 }
 
+/* Whether ".." of what is to move could follow it. */
+static int
+may_follow(struct ufs *fs, struct ufs_node *node, const struct ufs_node *from,
+    const struct ufs_node *to)
+{
+	struct ufs_slot slot;
+	int rc;
+
+	if (from == to || !ufs_is_dir(node))
+		return 0;
+	rc = ufs_dir_find(fs, node, "..", 2, &slot);
+	if (rc == -ENOENT) {
+		log_error("ufs: directory %llu has no \"..\"",
+		    (unsigned long long)node->ino);
+		return -ECORRUPT;
+	}
+	return rc < 0 ? rc : ufs_dir_check_slot(fs, node, &slot);
+}
+
 /* Let ".." of what moved from one directory to another follow. */
 static int
 follow(struct ufs *fs, struct ufs_node *node, const struct ufs_node *from,
@@ -152,6 +171,10 @@ exchange(struct move *m)
 		return -EMLINK;
 	rc = not_below(fs, from->dir, to->node);
 	if (rc == 0)
+		rc = may_follow(fs, to->node, to->dir, from->dir);
+	if (rc == 0)
+		rc = ufs_dir_check_slot(fs, to->dir, &to->slot);
+	if (rc == 0)
 		rc = ufs_dir_redirect(fs, from->dir, &from->slot, to->node->ino,
 		    ufs_type_of(to->node));
 	if (rc < 0)
@@ -226,6 +249,10 @@ rename_nodes(struct move *m, unsigned flags)
 	if (to->node == from->node)
 		return 0; /* POSIX: two names of one file stay */
 	rc = not_below(m->fs, to->dir, from->node);
+	if (rc == 0)
+		rc = may_follow(m->fs, from->node, from->dir, to->dir);
+	if (rc == 0)
+		rc = ufs_dir_check_slot(m->fs, from->dir, &from->slot);
 	if (rc < 0)
 		return rc;
 	return flags & UFS_RENAME_EXCHANGE ? exchange(m) : replace(m);

@@ -383,25 +383,75 @@ fill_last(struct ufs *fs, struct ufs_node *node, uint64_t size, uint64_t *fsb)
 	return rc == 0 ? 0 : ufs_half_done(fs, rc);
 }
 
-static int
-shrink(struct ufs *fs, struct ufs_node *node, uint64_t size)
+/* Blocks that so many bytes take. */
+static uint64_t
+blocks_of(const struct ufs *fs, uint64_t size)
 {
-	uint64_t mask = fs->sb.bsize - 1, fsb = 0;
-	uint64_t keep = (size >> fs->sb.bshift) + ((size & mask) != 0);
-	int rc = look_or_free(fs, node, keep, UINT64_MAX, false);
+	return (size >> fs->sb.bshift) + ((size & (fs->sb.bsize - 1)) != 0);
+}
 
-	if (rc == 0 && size > 0)
-		rc = fill_last(fs, node, size, &fsb);
-	if (rc == 0)
-		rc = look_or_free(fs, node, keep, UINT64_MAX, true);
-	if (rc < 0)
-		return rc;
+/* Whether trim_tail could free what it has to. */
+static int
+look_at_tail(struct ufs *fs, struct ufs_node *node, uint64_t size, uint64_t fsb)
+{
+	struct walk w = {.fs = fs, .node = node, .budget = 1};
+	uint64_t lbn = (size - 1) >> fs->sb.bshift;
+	uint32_t held = ufs_blksize(&fs->sb, node->d.size, lbn);
+
+	if (fsb == 0 || ufs_blksize(&fs->sb, size, lbn) >= held)
+		return 0;
+	return look_at(&w, fsb, held >> fs->sb.fshift);
+}
+
+/* The blocks behind size are gone: cut the last one, too. */
+static int
+cut_tail(struct ufs *fs, struct ufs_node *node, uint64_t size, uint64_t fsb)
+{
+	int rc = 0;
+
 	if (size > 0)
 		rc = trim_tail(fs, node, size, fsb);
 	if (rc < 0)
 		return ufs_half_done(fs, rc);
 	node->d.size = size;
 	return 0;
+}
+
+static int
+shrink(struct ufs *fs, struct ufs_node *node, uint64_t size)
+{
+	uint64_t keep = blocks_of(fs, size), fsb = 0;
+	int rc = look_or_free(fs, node, keep, UINT64_MAX, false);
+
+	if (rc == 0 && size > 0)
+		rc = fill_last(fs, node, size, &fsb);
+	if (rc == 0 && size > 0)
+		rc = look_at_tail(fs, node, size, fsb);
+	if (rc == 0)
+		rc = look_or_free(fs, node, keep, UINT64_MAX, true);
+	return rc < 0 ? rc : cut_tail(fs, node, size, fsb);
+}
+
+int
+ufs_shrink_back(struct ufs *fs, struct ufs_node *node, uint64_t size)
+{
+	struct walk w = {.fs = fs,
+	    .node = node,
+	    .first = blocks_of(fs, size),
+	    .end = blocks_of(fs, node->d.size),
+	    .lenient = true};
+	uint64_t fsb;
+	int rc = last_block(fs, node, size, &fsb);
+
+	/* A last block that is damaged was so before: it stays. */
+	if (rc == -ECORRUPT)
+		fsb = 0;
+	else if (rc < 0)
+		return rc;
+	rc = walk_once(&w, false);
+	if (rc == 0)
+		rc = walk_once(&w, true);
+	return rc < 0 ? rc : cut_tail(fs, node, size, fsb);
 }
 
 /*
@@ -411,7 +461,8 @@ shrink(struct ufs *fs, struct ufs_node *node, uint64_t size)
 static int
 undo_extend(struct ufs *fs, struct ufs_node *node, uint64_t old, int rc)
 {
-	if (fs->broken || (node->d.size > old && shrink(fs, node, old) < 0) ||
+	if (fs->broken ||
+	    (node->d.size > old && ufs_shrink_back(fs, node, old) < 0) ||
 	    ufs_node_store(fs, node) < 0)
 		return ufs_half_done(fs, rc);
 	return rc;

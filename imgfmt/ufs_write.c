@@ -87,7 +87,7 @@ settle(struct ufs *fs, struct ufs_node *node, uint64_t old, uint64_t written)
 
 	if (node->d.size <= size || fs->broken)
 		return 0;
-	return ufs_truncate_to(fs, node, size);
+	return ufs_shrink_back(fs, node, size);
 }
 
 int
@@ -228,7 +228,7 @@ allocate_to(struct ufs *fs, struct ufs_node *node, uint64_t off, uint64_t len)
 	int rc = ufs_node_write(fs, node, off, NULL, len, &done);
 
 	if (rc < 0 && node->d.size > size && !fs->broken &&
-	    ufs_truncate_to(fs, node, size) < 0)
+	    ufs_shrink_back(fs, node, size) < 0)
 		return ufs_half_done(fs, rc);
 	return rc;
 }

@@ -9,7 +9,7 @@ enum { S_REG = 0100644 };
 static struct scratch scratch;
 static uint8_t pattern[1 << 20], back[1 << 20];
 
-static void
+static inline void
 fill_pattern(void)
 {
 	uint32_t x = 1;
@@ -20,14 +20,14 @@ fill_pattern(void)
 	}
 }
 
-static int64_t
+static inline int64_t
 write_at(int64_t ino, uint64_t off, size_t len)
 {
 	return ufs_write(scratch.fs, (uint64_t)ino, off, pattern, len);
 }
 
 /* Whether len bytes at off are those of pattern, or zero. */
-static bool
+static inline bool
 reads(int64_t ino, uint64_t off, size_t len, const uint8_t *want)
 {
 	int64_t n = ufs_read(scratch.fs, (uint64_t)ino, off, back, len);
@@ -37,7 +37,7 @@ reads(int64_t ino, uint64_t off, size_t len, const uint8_t *want)
 	    memcmp(back, want != NULL ? want : zeroes, len) == 0;
 }
 
-static int64_t
+static inline int64_t
 file_in(const struct scratch_shape *shape, const char *name)
 {
 	fill_pattern();
@@ -45,7 +45,7 @@ file_in(const struct scratch_shape *shape, const char *name)
 	return scratch_create(&scratch, UFS_ROOT, name, S_REG);
 }
 
-static uint64_t
+static inline uint64_t
 free_bytes(void)
 {
 	struct ufs_info info;

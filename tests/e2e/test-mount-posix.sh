@@ -9,9 +9,9 @@ need makefs python3
 
 mkdir "$work/tree" "$work/ref"
 chmod 755 "$work" "$work/ref" # others come in
-for kind in "2 32768 4096" "1 8192 1024"; do
+for kind in "2 32768 4096 -B le" "1 8192 1024 -B be"; do
 	rm -rf "$work/live.ufs" "$work/live.ufs.relive"
-	# shellcheck disable=SC2086 # version, block size, fragment size
+	# shellcheck disable=SC2086 # version, block size, fragment size, order
 	make_ufs "$work/live.ufs" "$work/tree" $kind -s 8m
 	check "UFS $kind: mounting" mount_at "$mnt" "$work/live.ufs"
 	chmod 755 "$mnt"

@@ -94,6 +94,17 @@ put_archive(struct layout *l)
 	return 0;
 }
 
+static void
+tell_trimmed(const struct trim_counts *c)
+{
+	char modules[32], files[32];
+
+	log_info("left out: %" PRIu64 " modules (%s; %" PRIu64 " stay) and "
+		 "%" PRIu64 " other files (%s) that a CD does not need to boot",
+	    c->modules, cmd_bytes(modules, sizeof(modules), c->module_bytes),
+	    c->kept, c->files, cmd_bytes(files, sizeof(files), c->file_bytes));
+}
+
 /* What a CD does not need to boot, and the kernel smaller. */
 static int
 slim(struct layout *l)
@@ -104,6 +115,8 @@ slim(struct layout *l)
 
 	if (l->opt->trim)
 		rc = trim_boot(t, &counts);
+	if (rc == 0 && l->opt->trim)
+		tell_trimmed(&counts);
 	if (rc == 0 && l->opt->gzip_kernel)
 		rc = tree_gzip(t, "boot/kernel/kernel", 9);
 	return rc;

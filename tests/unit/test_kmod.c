@@ -12,6 +12,11 @@ static const struct {
     {"without debug symbols",
 	"cc -g -c -o $TO $SOURCE && strip --strip-debug $TO"},
     {"sections for all data", "cc -c -fdata-sections -o $TO $SOURCE"},
+    {"joined of parts, as amd64's",
+	"cc -c -o $TO.o $SOURCE && ld -r -d -o $TO $TO.o"},
+    {"joined by lld",
+	"clang --target=x86_64-freebsd13 -c -o $TO.o $SOURCE && "
+	"ld.lld -r -o $TO $TO.o && llvm-objcopy --strip-debug $TO"},
     {"linked, 64 bits", "cc -shared -fPIC -o $TO $SOURCE"},
     {"linked and stripped",
 	"cc -shared -fPIC -o $TO $SOURCE && strip --strip-all $TO"},

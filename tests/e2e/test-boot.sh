@@ -4,10 +4,11 @@
 # a commit of an edit, and after one that moves what booting needs.  Four boots,
 # the ones that prove most; RELIVE_LONG=1 tries all combinations.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/live.sh"
 need_root
 need_fuse
-need qemu-system-x86_64 clang lld-link xorriso bsdtar makefs mformat mcopy \
-	python3
+need qemu-system-x86_64 clang lld-link xorriso bsdtar mformat mcopy python3 \
+	openssl sgdisk
 [ -r /usr/share/OVMF/OVMF_CODE_4M.fd ] || skip_all "no OVMF"
 here=$top/tests/e2e/boot
 long=${RELIVE_LONG:-}
@@ -15,47 +16,46 @@ long=${RELIVE_LONG:-}
 # -- making -------------------------------------------------------------------
 
 "$here/build" "$work/programs" || exit 1
-programs=$work/programs/boot
 
-# Something like a system, and in it the file that a machine will edit.
-make_live() { # make_live DIR
-	mkdir -p "$1"/{bin,etc,usr/share}
-	printf 'relive boot: before\n' >"$1/etc/marked"
-	seq 1 20000 >>"$1/etc/marked"
-	seq 1 50000 >"$1/usr/share/words"
-	echo 'root_rw_mount="NO"' >"$1/etc/rc.conf"
+# A system with our boot programs, and a file that a machine will edit.
+make_live "$work/live"
+for program in cdboot loader pmbr isoboot loader.efi; do
+	cp "$work/programs/boot/$program" "$work/live/boot/$program"
+done
+printf 'relive boot: before\n' >"$work/live/etc/marked"
+seq 1 20000 >>"$work/live/etc/marked"
+
+create() { # create LAYOUT: $work/LAYOUT.iso
+	check "create a $1 ISO" "$relive" create -q -o "$work/$1.iso" \
+		--layout "$1" --label "LIVE" "$work/live"
 }
 
-# As FreeBSD's releases are made (formats.md 3.5), from a tree with the boot
-# programs in it; IMAGE, a path in the tree, lies before everything else.
-make_release() { # make_release OUT TREE IMAGE
-	local out=$1 tree=$2 image=$3
-	mkdir -p "$tree/zzz"
+# The same files on an ISO as FreeBSD's releases are made (formats.md 3.5), but
+# with the image before everything else.
+make_release() { # make_release OUT ISO IMAGE
+	local out=$1 tree=$work/release image=$3
+	rm -rf "$tree"
+	mkdir "$tree"
+	bsdtar -C "$tree" -xpf "$2"
+	mkdir "$tree/zzz"
 	truncate -s 1440K "$tree/zzz/efi.img"
 	mformat -i "$tree/zzz/efi.img" -f 1440 -N 12345678 ::
 	mmd -i "$tree/zzz/efi.img" ::/EFI ::/EFI/BOOT
 	mcopy -i "$tree/zzz/efi.img" "$tree/boot/loader.efi" \
 		::/EFI/BOOT/BOOTX64.EFI
 	xorriso -as mkisofs -quiet -R -l -ldots -allow-lowercase \
-		-allow-multidot -V RELEASE -b boot/cdboot -no-emul-boot \
+		-allow-multidot -V LIVE -b boot/cdboot -no-emul-boot \
 		-eltorito-alt-boot -e zzz/efi.img -no-emul-boot \
-		--sort-weight 100 "/$image" -o "$out" "$tree" 2>/dev/null
+		--sort-weight 100 "$image" -o "$out" "$tree" 2>/dev/null
 	"$here/hybrid.py" "$out" "$tree/boot/pmbr" "$tree/boot/isoboot"
 }
 
 # A commit after an edit that lets the image grow by some 300 kB.
-edit_and_commit() { # edit_and_commit ISO INNER OUT
-	mount_at "$mnt" "$1:$2" --session "$work/session" &&
-		openssl enc -aes-128-ctr -pass pass:x -nosalt -in /dev/zero \
-			2>/dev/null | head -c 300000 >"$mnt/usr/share/noise" &&
-		echo edited >"$mnt/etc/edited" &&
-		umount_at "$mnt" &&
-		"$relive" commit -q "$1:$2" --session "$work/session" -o "$3" &&
-		"$relive" check -q "$3" &&
-		[ "$("$relive" cat "$3:$2" /etc/edited)" = edited ]
-	local rc=$?
-	rm -rf "$work/session"
-	return "$rc"
+edit_and_commit() { # edit_and_commit ISO OUT
+	mount_at "$mnt" "$1" && noise 300000 edit >"$mnt/usr/bin/edit" &&
+		echo edited >"$mnt/etc/edited" && umount_at "$mnt" &&
+		"$relive" commit -q "$1" -o "$2" && "$relive" check -q "$2" &&
+		[ "$("$relive" cat "$2" /etc/edited)" = edited ]
 }
 
 # -- judging ------------------------------------------------------------------
@@ -116,40 +116,58 @@ lies_at() { # lies_at ISO PATH: its address
 		awk '/^File data/ { print $6 }'
 }
 
-# -- an ISO as FreeBSD makes it -----------------------------------------------
+# Made as a release, and after a commit into the middle of it.
+try_moved() { # try_moved WAY LAYOUT IMAGE
+	local release=$work/$2-release.iso moved=$work/$2-moved.iso file
+	make_release "$release" "$work/$2.iso" "$3"
+	boots_all - "$release" "$2 as a release"
+	check "$2: commit into the middle of it" \
+		edit_and_commit "$release" "$moved"
+	for file in /boot/loader /boot/cdboot /zzz/efi.img; do
+		check "$2: it moves $file" [ "$(lies_at "$release" "$file")" != \
+			"$(lies_at "$moved" "$file")" ]
+	done
+	same "$2: sgdisk finds no other fault than before" \
+		<(sgdisk -v "$release" 2>&1 | grep -c 'Problem\|CRC') \
+		<(sgdisk -v "$moved" 2>&1 | grep -c 'Problem\|CRC')
+	boots_all "$1" "$moved" "$2, moved"
+}
 
-make_live "$work/live"
-make_ufs "$work/base.ufs" "$work/live" 2 16384 2048 -b 10%
-mkdir -p "$work/tree/data"
-cp -a "$programs" "$work/tree/boot"
-"$relive" uzip -q "$work/base.ufs" -o "$work/tree/data/base.ufs.uzip"
-seq 1 30000 >"$work/tree/data/long.name.with.many.dots.and_UPPER.case"
-release=$work/release.iso
-make_release "$release" "$work/tree" data/base.ufs.uzip
-boots_all - "$release" "as a release"
+# A machine edits: the loader writes to the second disk.
+try_machine() { # try_machine ISO
+	local out=$work/by-machine.iso
+	boots bios-cd "$1" "with a session" --session
+	check "the machine edited the session" \
+		grep -aq 'disk edited' "$work/console"
+	"$relive" cat "$1.relive" /etc/marked | head -n 1 >"$work/got"
+	echo 'relive boot: after!' >"$work/want"
+	same "the session holds the edit" "$work/want" "$work/got"
+	check "it is committed" "$relive" commit -q "$1" -o "$out"
+	check "the result is whole" "$relive" check "$out"
+	"$relive" cat "$out" /etc/marked | head -n 1 >"$work/got"
+	same "and has it" "$work/want" "$work/got"
+	boots_all - "$out" "edited by a machine"
+}
 
-moved=$work/moved.iso
-check "commit into the middle of it" \
-	edit_and_commit "$release" /data/base.ufs.uzip "$moved"
-for file in /boot/loader /boot/cdboot /zzz/efi.img; do
-	check "it moves $file" [ "$(lies_at "$release" "$file")" != \
-		"$(lies_at "$moved" "$file")" ]
-done
-check "sgdisk finds no other fault than before" diff \
-	<(sgdisk -v "$release" 2>&1 | grep -c 'Problem\|CRC') \
-	<(sgdisk -v "$moved" 2>&1 | grep -c 'Problem\|CRC')
-boots_all uefi-usb "$moved" "moved"
+# -- from plain to what was edited and moved ----------------------------------
 
-# On this one a machine edits: the loader writes to the second disk.
-boots bios-cd "$moved" "moved, with its session" --session
-check "the machine edited the session" grep -aq 'disk edited' "$work/console"
-"$relive" cat "$moved.relive" /etc/marked | head -n 1 >"$work/got"
-echo 'relive boot: after!' >"$work/want"
-same "the session holds the edit" "$work/want" "$work/got"
-check "the edit is committed" \
-	"$relive" commit -q "$moved" -o "$work/by-machine.iso"
-check "and the result is whole" "$relive" check "$work/by-machine.iso"
-"$relive" cat "$work/by-machine.iso" /etc/marked | head -n 1 >"$work/got"
-same "it has the edit" "$work/want" "$work/got"
-boots_all - "$work/by-machine.iso" "edited by a machine"
+create plain
+boots_all uefi-cd "$work/plain.iso" "plain"
+
+create uzip
+boots_all - "$work/uzip.iso" "uzip"
+check "uzip: commit of an edit" \
+	edit_and_commit "$work/uzip.iso" "$work/uzip-edited.iso"
+boots_all bios-usb "$work/uzip-edited.iso" "uzip, edited"
+[ -z "$long" ] || try_moved - uzip /R.ufs.uzip
+
+create memroot
+boots_all - "$work/memroot.iso" "memroot"
+if [ -n "$long" ]; then
+	check "memroot: commit of an edit" \
+		edit_and_commit "$work/memroot.iso" "$work/memroot-edited.iso"
+	boots_all - "$work/memroot-edited.iso" "memroot, edited"
+fi
+try_moved uefi-usb memroot /data/base.ufs.uzip
+try_machine "$work/memroot-moved.iso"
 end

@@ -1,4 +1,7 @@
 /* New ISOs: what is refused, and what goes wrong. */
+#include <signal.h>
+
+#include "../../mkimage/outfile.h"
 #include "author_kit.h"
 #include "blkdev_fault.h"
 
@@ -207,6 +210,29 @@ losses_are_told(void)
 	tree_release(&t);
 }
 
+/* The last test: from then on all is interrupted. */
+static void
+an_interrupt_stops_it(void)
+{
+	struct tree t;
+	struct iso_author how;
+	struct outfile *out;
+	char path[128];
+
+	scratch_need();
+	kit_freebsd(&t, &how);
+	kit_file(&t, "large", 30000000, 43);
+	snprintf(path, sizeof(path), "%s/cut.iso", scratch);
+	CHECK_EQ(outfile_create(path, &out), 0);
+	kit_listen();
+	CHECK_EQ(raise(SIGINT), 0);
+	CHECK_EQ(kit_author_to(&how, outfile_dev(out)), -EINTR);
+	CHECK_EQ(kit_lines, 0);
+	outfile_abort(out);
+	CHECK(access(path, F_OK) != 0);
+	tree_release(&t);
+}
+
 #define T(f) \
 	{ \
 #f, f \
@@ -215,4 +241,5 @@ TESTS(T(texts_that_do_not_fit_are_refused), T(what_cannot_boot_is_refused),
     T(files_of_four_gigabytes_are_refused),
     T(a_file_that_changes_meanwhile_is_told),
     T(each_failing_write_is_told_once),
-    T(too_many_long_names_are_written_or_refused), T(losses_are_told))
+    T(too_many_long_names_are_written_or_refused), T(losses_are_told),
+    T(an_interrupt_stops_it))

@@ -99,6 +99,7 @@ write_image(struct creation *c)
 	struct tree_reader reader;
 	int rc;
 
+	order_tell_missing(&c->order, &c->tree, NULL);
 	rc = create_fs_lay_out(&c->fs, &c->how, &c->tree);
 	if (rc < 0)
 		return rc;

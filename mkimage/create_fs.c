@@ -78,8 +78,7 @@ create_fs_lay_out(struct create_fs *fs, const struct create_fs_options *opt,
 
 	*fs = (struct create_fs){.opt = opt, .tree = tree};
 	if (rc == 0 && opt->order != NULL)
-		rc = order_find(
-		    opt->order, tree, &fs->first.files, &fs->first.n);
+		rc = order_of_tree(opt->order, tree, &fs->first);
 	return rc < 0 ? rc : lay_out(fs);
 }
 
@@ -213,6 +212,5 @@ void
 create_fs_release(struct create_fs *fs)
 {
 	create_layout_release(&fs->layout);
-	free(fs->first.files);
-	fs->first = (struct create_first){0};
+	order_release(&fs->first);
 }

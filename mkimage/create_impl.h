@@ -68,18 +68,13 @@ struct create_layout {
 	struct ufs_info info;
 };
 
-/* Files that are to lie first. */
-struct create_first {
-	struct order_file *files;
-	size_t n;
-};
-
 /*
  * Lay out the tree on the empty file system *dev, which becomes layout->meta
- * in any case.  -ENOSPC: it does not fit, not said; others said.
+ * in any case; the files of first, which are t's, lie before all others.
+ * -ENOSPC: it does not fit, not said; others said.
  */
 MUST_CHECK int create_lay_out(struct tree *t, struct blkdev *dev,
-    const struct create_first *first, struct create_layout *layout);
+    const struct order *first, struct create_layout *layout);
 void create_layout_release(struct create_layout *layout);
 
 /* Say what of the tree is not in the file system. */
@@ -108,7 +103,7 @@ struct create_fs {
 	const struct create_fs_options *opt;
 	struct tree *tree;
 	struct create_need need;
-	struct create_first first;
+	struct order first; /* files of the tree that lie first */
 	struct create_layout layout;
 	struct uzip_written uzip; /* of a uzip: what its clusters became */
 	uint64_t written;         /* bytes of output */

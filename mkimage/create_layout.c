@@ -127,14 +127,14 @@ place_on_way(void *arg, struct tree_node *dir, struct tree_entry *e)
 /* The names of the files that lie first, so that their inodes do, too. */
 static int
 lay_first_names(
-    struct laying *l, const struct tree *t, const struct create_first *first)
+    struct laying *l, const struct tree *t, const struct order *first)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < first->n && rc == 0; i++)
 		rc = interrupted()
 		    ? -EINTR
-		    : tree_walk(t, first->files[i].path, place_on_way, l);
+		    : tree_walk(t, first->paths[i], place_on_way, l);
 	return rc;
 }
 
@@ -344,14 +344,15 @@ lay_contents(
  * front of the file system on; empty ones have no place.
  */
 static int
-lay_first_contents(struct laying *l, const struct create_first *first)
+lay_first_contents(
+    struct laying *l, const struct tree *t, const struct order *first)
 {
 	int rc = 0;
 
 	ufs_follow(l->fs, true);
 	for (size_t i = 0; i < first->n && rc == 0; i++) {
-		const struct tree_node *node = first->files[i].node;
-		struct crumb here = {&top, first->files[i].path};
+		const struct tree_node *node = tree_find(t, first->paths[i]);
+		struct crumb here = {&top, first->paths[i]};
 
 		if (interrupted())
 			return -EINTR;
@@ -388,7 +389,7 @@ forget(struct tree_node *node)
 }
 
 static int
-lay_tree(struct tree *t, struct laying *l, const struct create_first *first)
+lay_tree(struct tree *t, struct laying *l, const struct order *first)
 {
 	int rc;
 
@@ -398,7 +399,7 @@ lay_tree(struct tree *t, struct laying *l, const struct create_first *first)
 	if (rc == 0)
 		rc = lay_names(l, t->root, &top);
 	if (rc == 0)
-		rc = lay_first_contents(l, first);
+		rc = lay_first_contents(l, t, first);
 	if (rc == 0)
 		rc = lay_contents(l, t->root, &top);
 	if (rc == 0)
@@ -407,8 +408,8 @@ lay_tree(struct tree *t, struct laying *l, const struct create_first *first)
 }
 
 int
-create_lay_out(struct tree *t, struct blkdev *dev,
-    const struct create_first *first, struct create_layout *layout)
+create_lay_out(struct tree *t, struct blkdev *dev, const struct order *first,
+    struct create_layout *layout)
 {
 	struct ufs_options options = {.writable = true};
 	struct laying l = {.out = layout};

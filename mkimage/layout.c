@@ -149,7 +149,7 @@ if_there(const struct tree *t, const char *path)
 }
 
 static int
-author(struct layout *l, struct blkdev *out)
+author(struct layout *l, const struct order *order, struct blkdev *out)
 {
 	const struct layout_options *opt = l->opt;
 	const struct tree *t = iso_tree(l);
@@ -167,11 +167,26 @@ author(struct layout *l, struct blkdev *out)
 	};
 	struct progress bar;
 
-	if (opt->fs.order != NULL) {
-		how.order = (const char *const *)opt->fs.order->paths;
-		how.norder = opt->fs.order->n;
-	}
+	how.order = (const char *const *)order->paths;
+	how.norder = order->n;
 	return iso_author_write(&how, &l->reader, &bar, out);
+}
+
+/* The ISO of the tree that it holds, with its part of --order first. */
+static int
+author_in_order(struct layout *l, struct blkdev *out)
+{
+	struct order first = {0};
+	int rc = 0;
+
+	if (l->opt->fs.order != NULL) {
+		order_tell_missing(l->opt->fs.order, l->system, iso_tree(l));
+		rc = order_of_tree(l->opt->fs.order, iso_tree(l), &first);
+	}
+	if (rc == 0)
+		rc = author(l, &first, out);
+	order_release(&first);
+	return rc;
 }
 
 /* The image of the live root goes where plan has its place. */
@@ -238,7 +253,7 @@ write_with_image(struct layout *l, struct blkdev *out)
 	/* first what can still show that the tree cannot be an image */
 	rc = create_fs_lay_out(&fs, &how, l->system);
 	if (rc == 0)
-		rc = author(l, skeleton);
+		rc = author_in_order(l, skeleton);
 	if (rc == 0)
 		rc = add_image(l, skeleton, &fs, out);
 	create_fs_release(&fs);
@@ -249,7 +264,7 @@ write_with_image(struct layout *l, struct blkdev *out)
 static int
 write_iso(struct layout *l, struct blkdev *out)
 {
-	int rc = l->opt->kind == LAYOUT_PLAIN ? author(l, out)
+	int rc = l->opt->kind == LAYOUT_PLAIN ? author_in_order(l, out)
 					      : write_with_image(l, out);
 
 	if (rc == 0)

@@ -6,17 +6,20 @@
 #include "../imgfmt/log.h"
 #include "idmap.h"
 
+/* Add path, which becomes order's, also after an error. */
 static int
-add_path(struct order *order, size_t *room, char *path)
+add_path(struct order *order, char *path)
 {
-	if (order->n == *room) {
-		size_t more = *room > 0 ? 2 * *room : 256;
-		char **paths = realloc(order->paths, more * sizeof(*paths));
+	if (order->n == order->room) {
+		size_t room = order->room > 0 ? 2 * order->room : 256;
+		char **paths = realloc(order->paths, room * sizeof(*paths));
 
-		if (paths == NULL)
+		if (paths == NULL) {
+			free(path);
 			return -ENOMEM;
+		}
 		order->paths = paths;
-		*room = more;
+		order->room = room;
 	}
 	order->paths[order->n++] = path;
 	return 0;
@@ -24,7 +27,7 @@ add_path(struct order *order, size_t *room, char *path)
 
 /* Add what one line says. */
 static int
-add_line(struct order *order, size_t *room, const char *line)
+add_line(struct order *order, const char *line)
 {
 	char *path;
 	int rc;
@@ -34,17 +37,17 @@ add_line(struct order *order, size_t *room, const char *line)
 	rc = tree_plain_path(line, &path);
 	if (rc < 0)
 		return rc;
-	rc = *path != '\0' ? add_path(order, room, path) : 0;
-	if (rc < 0 || *path == '\0')
-		free(path);
-	return rc;
+	if (*path != '\0')
+		return add_path(order, path);
+	free(path);
+	return 0;
 }
 
 static int
 read_lines(FILE *f, const char *list, struct order *out)
 {
 	scoped(freep) char *line = NULL;
-	size_t size = 0, room = 0;
+	size_t size = 0;
 	ssize_t len;
 
 	errno = 0;
@@ -53,7 +56,7 @@ read_lines(FILE *f, const char *list, struct order *out)
 
 		if (len > 0 && line[len - 1] == '\n')
 			line[len - 1] = '\0';
-		rc = add_line(out, &room, line);
+		rc = add_line(out, line);
 		if (rc == -EINVAL || rc == -ENAMETOOLONG)
 			log_error("'%s', line %" PRIu64
 				  ": '%.200s' is no path in a tree",
@@ -95,43 +98,75 @@ order_release(struct order *order)
 	*order = (struct order){0};
 }
 
-/* Whether files have the node for the first time; -ENOMEM. */
+/* What is at path, or else at path.gz; *found is that path, to be freed. */
 static int
-is_first(struct idmap *seen, const struct tree_node *node)
+find(const struct tree *t, const char *path, const struct tree_node **node,
+    char **found)
 {
-	return idmap_put(seen, (uint64_t)(uintptr_t)node, NULL);
+	*node = tree_find(t, path);
+	if (*node != NULL)
+		*found = strdup(path);
+	else if (asprintf(found, "%s.gz", path) < 0)
+		*found = NULL;
+	if (*found == NULL)
+		return -ENOMEM;
+	if (*node == NULL)
+		*node = tree_find(t, *found);
+	return 0;
 }
 
 int
-order_find(const struct order *order, const struct tree *t,
-    struct order_file **files, size_t *n)
+order_of_tree(
+    const struct order *order, const struct tree *t, struct order *out)
 {
 	struct idmap seen = {0};
-	const char *example = NULL;
-	uint64_t missing = 0;
 	int rc = 0;
 
-	*n = 0;
-	*files = calloc(order->n + 1, sizeof(**files));
-	if (*files == NULL)
-		return -ENOMEM;
+	*out = (struct order){0};
 	for (size_t i = 0; i < order->n && rc >= 0; i++) {
-		const struct tree_node *node = tree_find(t, order->paths[i]);
+		const struct tree_node *node;
+		char *path;
 
-		if (node == NULL) {
-			missing++;
-			example = example ? example : order->paths[i];
-		} else if (S_ISREG(node->mode)) {
-			rc = is_first(&seen, node);
-			if (rc == 1)
-				(*files)[(*n)++] =
-				    (struct order_file){order->paths[i], node};
-		}
+		rc = find(t, order->paths[i], &node, &path);
+		if (rc < 0)
+			break;
+		if (node != NULL && S_ISREG(node->mode))
+			rc = idmap_put(&seen, (uint64_t)(uintptr_t)node, NULL);
+		if (rc == 1)
+			rc = add_path(out, path);
+		else
+			free(path);
 	}
 	idmap_release(&seen);
+	return rc < 0 ? rc : 0;
+}
+
+static bool
+is_in(const struct tree *t, const char *path)
+{
+	const struct tree_node *node;
+	char *found = NULL;
+	int rc = find(t, path, &node, &found);
+
+	free(found);
+	return rc == 0 && node != NULL;
+}
+
+void
+order_tell_missing(
+    const struct order *order, const struct tree *t, const struct tree *other)
+{
+	const char *first = NULL;
+	uint64_t missing = 0;
+
+	for (size_t i = 0; i < order->n; i++)
+		if (!is_in(t, order->paths[i]) &&
+		    (other == NULL || !is_in(other, order->paths[i]))) {
+			missing++;
+			first = first != NULL ? first : order->paths[i];
+		}
 	if (missing > 0)
 		log_warn("%" PRIu64 " of %zu paths to be ordered are not in "
 			 "the tree, the first is '%s'",
-		    missing, order->n, example);
-	return rc < 0 ? rc : 0;
+		    missing, order->n, first);
 }

@@ -6,12 +6,7 @@
 
 struct order {
 	char **paths; /* in plain form */
-	size_t n;
-};
-
-struct order_file {
-	const char *path; /* the order's */
-	const struct tree_node *node;
+	size_t n, room;
 };
 
 /*
@@ -23,12 +18,15 @@ MUST_CHECK int order_read(const char *list, struct order *out);
 void order_release(struct order *order);
 
 /*
- * The regular files of the tree that order names, each once, in that order:
- * *n of them in *files, to be freed in any case.  Names of directories and of
- * links stand for nothing.  What is not in the tree is counted and told in one
- * warning.  -ENOMEM.
+ * What of order t has: paths of regular files, each file once, path.gz where
+ * only that is there, as the loader would read it.  Names of directories and
+ * of links stand for nothing.  -ENOMEM.  *out wants order_release in any case.
  */
-MUST_CHECK int order_find(const struct order *order, const struct tree *t,
-    struct order_file **files, size_t *n);
+MUST_CHECK int order_of_tree(
+    const struct order *order, const struct tree *t, struct order *out);
+
+/* Warn, once, of paths that neither t nor other, which may be NULL, has. */
+void order_tell_missing(
+    const struct order *order, const struct tree *t, const struct tree *other);
 
 #endif

@@ -64,6 +64,32 @@ check "a uzip: unuzip" "$relive" unuzip "$work/o.uzip" -o "$work/un"
 check "a uzip: the same image" cmp -n "$(stat -c %s "$work/2.ufs")" \
 	"$work/2.ufs" "$work/un"
 
+# On an ISO the list is of both its own tree and the image's.
+if command -v xorriso >/dev/null && command -v openssl >/dev/null; then
+	. "$(dirname "$0")/live.sh"
+	make_live "$work/live"
+	printf '%s\n' /boot/lua/loader.lua /boot/kernel/kernel /usr/bin/tool3 \
+		/boot/loader /etc/none >"$work/live.list"
+	for layout in uzip memroot plain; do
+		"$relive" create -o "$work/$layout.iso" --layout "$layout" \
+			--gzip-kernel --order "$work/live.list" "$work/live" \
+			>"$work/out" 2>&1
+		check "$layout: create" test $? = 0
+		check "$layout: one warning" test \
+			"$(grep -c "1 of 5 paths .* 'etc/none'" "$work/out")" = 1
+		xorriso -indev "$work/$layout.iso" -find / -type f -exec report_lba -- \
+			2>/dev/null | sed -n "s/^File data lba: *[0-9]* , *\([0-9]*\) .*'\(.*\)'/\1 \2/p" |
+			sort -n | cut -d' ' -f2 | head -n 4 >"$work/got"
+		want="/boot/lua/loader.lua /boot/kernel/kernel.gz"
+		[ "$layout" = plain ] && want="$want /usr/bin/tool3"
+		check "$layout: in this order" test \
+			"$(xargs <"$work/got" | cut -d' ' -f"1-$(wc -w <<<"$want /")")" \
+			= "$want /boot/loader"
+	done
+else
+	skip "on an ISO" "no xorriso or openssl"
+fi
+
 refuse "a list that is not there" 1 "cannot read '$work/none'" "$relive" \
 	create -q -o "$work/bad.ufs" --order "$work/none" "$tree"
 echo ../up >"$work/bad"

@@ -184,7 +184,7 @@ judge(struct tree *t, const struct create_layout *layout)
 }
 
 /* No file is to lie before the others. */
-static const struct create_first first;
+static const struct order first;
 
 /* -- geometries --------------------------------------------------------------
  */

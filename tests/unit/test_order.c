@@ -63,11 +63,9 @@ bad_lists_are_told_with_their_line(void)
 static void
 files_are_found_once_and_missing_ones_told(void)
 {
-	struct order_file *files = NULL;
-	struct order o;
-	struct tree t;
+	struct order o, found;
+	struct tree t, other;
 	struct tree_node *node;
-	size_t n = 0;
 
 	CHECK_EQ(tree_init(&t), 0);
 	CHECK(kit_put(&t, "d/b", S_IFREG | 0644, "b") != NULL);
@@ -76,16 +74,31 @@ files_are_found_once_and_missing_ones_told(void)
 	CHECK_EQ(tree_put(&t, "test", "e/a", &node), 0);
 	CHECK_EQ(
 	    read_text("e/a\nd\nd/l\nx\nd/b\nd/a\nd/b\ny/z\nd/b/c\n", &o), 0);
-	CHECK_EQ(order_find(&o, &t, &files, &n), 0);
+	CHECK_EQ(order_of_tree(&o, &t, &found), 0);
+	CHECK_EQ(kit_lines, 0);
+	order_tell_missing(&o, &t, NULL);
 	CHECK(kit_heard("3 of 9 paths to be ordered are not in the tree, the "
 			"first is 'x'"));
-	CHECK_EQ(n, 2);
-	if (n == 2) {
-		CHECK(files[0].node == node);
-		CHECK(strcmp(files[0].path, "e/a") == 0);
-		CHECK(files[1].node == tree_find(&t, "d/b"));
+	CHECK_EQ(found.n, 2);
+	if (found.n == 2) {
+		CHECK(strcmp(found.paths[0], "e/a") == 0);
+		CHECK(strcmp(found.paths[1], "d/b") == 0);
 	}
-	free(files);
+	order_release(&found);
+
+	/* what another tree has is not missing, nor what is compressed */
+	CHECK_EQ(tree_init(&other), 0);
+	CHECK(kit_put(&other, "x.gz", S_IFREG | 0644, "x") != NULL);
+	CHECK(kit_put(&other, "y/z", S_IFREG | 0644, "z") != NULL);
+	order_tell_missing(&o, &t, &other);
+	CHECK(kit_heard("1 of 9 paths to be ordered are not in the tree, the "
+			"first is 'd/b/c'"));
+	CHECK_EQ(order_of_tree(&o, &other, &found), 0);
+	CHECK_EQ(found.n, 2);
+	if (found.n == 2)
+		CHECK(strcmp(found.paths[0], "x.gz") == 0);
+	order_release(&found);
+	tree_release(&other);
 	order_release(&o);
 	tree_release(&t);
 }
@@ -311,7 +324,7 @@ hard_links_and_empty_files_may_be_ordered(void)
 {
 	static char names[4][8] = {"d/none", "e/link", "d/file", "d/sub"};
 	char *paths[] = {names[0], names[1], names[2], names[3]};
-	struct order order = {paths, 4};
+	struct order order = {paths, 4, 4};
 	struct create_fs_options opt = {.name = "test",
 	    .format = CREATE_UFS,
 	    .mkfs = {.version = 2, .block_size = 4096, .frag_size = 512},

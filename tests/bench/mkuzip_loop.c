@@ -11,7 +11,7 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { CLUSTER = 16384, HEAD = 128, LEVEL = 9 };
+enum { CLUSTER = 16384, HEAD = 128, LEVEL = 9, SECTOR = 512 };
 
 static void
 put_be(uint8_t *p, uint64_t n, int len)
@@ -38,6 +38,9 @@ compress_all(FILE *raw, FILE *out, uint8_t *toc, uint32_t n)
 		at += len;
 	}
 	put_be(toc + 8ull * n, at, 8);
+	for (; at % SECTOR != 0; at++)
+		if (fputc(0, out) == EOF)
+			return -1;
 	return 0;
 }
 

@@ -73,10 +73,10 @@ if command -v xorriso >/dev/null && command -v openssl >/dev/null; then
 	for layout in uzip memroot plain; do
 		"$relive" create -o "$work/$layout.iso" --layout "$layout" \
 			--gzip-kernel --order "$work/live.list" "$work/live" \
-			>"$work/out" 2>&1
+			>"$work/said" 2>&1
 		check "$layout: create" test $? = 0
 		check "$layout: one warning" test \
-			"$(grep -c "1 of 5 paths .* 'etc/none'" "$work/out")" = 1
+			"$(grep -c "1 of 5 paths .* 'etc/none'" "$work/said")" = 1
 		xorriso -indev "$work/$layout.iso" -find / -type f -exec report_lba -- \
 			2>/dev/null | sed -n "s/^File data lba: *[0-9]* , *\([0-9]*\) .*'\(.*\)'/\1 \2/p" |
 			sort -n | cut -d' ' -f2 | head -n 4 >"$work/got"

@@ -1,4 +1,8 @@
-/* A device in memory. */
+/*
+ * A device in memory.  It locks, since reads may come while one thread writes
+ * (blkdev.h): what they read then is what was there before or is there now.
+ */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,27 +10,40 @@
 
 struct mem {
 	struct blkdev dev;
+	pthread_rwlock_t lock;
 	uint8_t *data;
 };
 
 static int
 mem_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
 {
-	memcpy(buf, ((struct mem *)dev)->data + off, len);
+	struct mem *m = (struct mem *)dev;
+
+	pthread_rwlock_rdlock(&m->lock);
+	memcpy(buf, m->data + off, len);
+	pthread_rwlock_unlock(&m->lock);
 	return 0;
 }
 
 static int
 mem_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
 {
-	memcpy(((struct mem *)dev)->data + off, buf, len);
+	struct mem *m = (struct mem *)dev;
+
+	pthread_rwlock_wrlock(&m->lock);
+	memcpy(m->data + off, buf, len);
+	pthread_rwlock_unlock(&m->lock);
 	return 0;
 }
 
 static int
 mem_trim(struct blkdev *dev, uint64_t off, uint64_t len)
 {
-	memset(((struct mem *)dev)->data + off, 0, len);
+	struct mem *m = (struct mem *)dev;
+
+	pthread_rwlock_wrlock(&m->lock);
+	memset(m->data + off, 0, len);
+	pthread_rwlock_unlock(&m->lock);
 	return 0;
 }
 
@@ -38,21 +55,26 @@ mem_resize(struct blkdev *dev, uint64_t size)
 
 	if (size >= SIZE_MAX)
 		return -ENOSPC;
+	pthread_rwlock_wrlock(&m->lock);
 	data = realloc(m->data, size + 1); /* never of 0 bytes */
-	if (data == NULL)
-		return -ENOSPC;
-	if (size > dev->size)
-		memset(data + dev->size, 0, size - dev->size);
-	m->data = data;
-	dev->size = size;
-	return 0;
+	if (data != NULL) {
+		if (size > dev->size)
+			memset(data + dev->size, 0, size - dev->size);
+		m->data = data;
+		dev->size = size;
+	}
+	pthread_rwlock_unlock(&m->lock);
+	return data == NULL ? -ENOSPC : 0;
 }
 
 static void
 mem_close(struct blkdev *dev)
 {
-	free(((struct mem *)dev)->data);
-	free(dev);
+	struct mem *m = (struct mem *)dev;
+
+	pthread_rwlock_destroy(&m->lock);
+	free(m->data);
+	free(m);
 }
 
 static const struct blkdev_ops mem_ops = {
@@ -74,7 +96,8 @@ blkdev_mem_open(uint64_t size, struct blkdev **out)
 	if (m == NULL)
 		return -ENOMEM;
 	m->data = calloc(1, size + 1);
-	if (m->data == NULL) {
+	if (m->data == NULL || pthread_rwlock_init(&m->lock, NULL) != 0) {
+		free(m->data);
 		free(m);
 		return -ENOMEM;
 	}

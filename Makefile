@@ -368,16 +368,28 @@ clang:
 	SRCS='$(SRCS)' TESTLIB='$(TESTLIB)' PROGRAMS='mkimage/main.c $(UNIT:=.c)' \
 	LIBS='$(LIBS)' scripts/variant clang clang $(ALL_CFLAGS) -Werror
 
-# Damaged images too: the end-to-end test that feeds them, sanitized.
+# Damaged images too: the end-to-end tests that feed them, sanitized.
 asan: sanitized
 	prove -j 2 $(PROVE_FLAGS) -e '' $(UNIT:tests/unit/%=build/asan/%)
-	ASAN_OPTIONS=exitcode=99 RELIVE=$$PWD/build/asan/main \
-		prove $(PROVE_FLAGS) -e bash tests/e2e/test-check-damaged.sh
+	ASAN_OPTIONS=exitcode=99 RELIVE=$$PWD/build/asan/main RELIVE_DAMAGED=60 \
+		prove $(PROVE_FLAGS) -e bash tests/e2e/test-check-damaged.sh \
+		tests/e2e/test-mount-damaged.sh
 
 sanitized:
 	SRCS='$(SRCS)' TESTLIB='$(TESTLIB)' PROGRAMS='mkimage/main.c $(UNIT:=.c)' \
 	LIBS='$(LIBS)' scripts/variant asan clang $(ALL_CFLAGS) $(SAN) \
 		-fsanitize=fuzzer-no-link
+
+# Races: unit tests that start threads, and many processes in one mount.
+THREADED = cache fuse overlay uzip uzip_write vocabulary
+tsan:
+	SRCS='$(SRCS)' TESTLIB='$(TESTLIB)' LIBS='$(LIBS)' \
+	PROGRAMS="mkimage/main.c $$(printf 'tests/unit/test_%s.c ' $(THREADED))" \
+		scripts/variant tsan clang $(ALL_CFLAGS) -O1 -g \
+		-fsanitize=thread -fno-omit-frame-pointer
+	prove -j 2 $(PROVE_FLAGS) -e '' $$(printf 'build/tsan/test_%s ' $(THREADED))
+	RELIVE=$$PWD/build/tsan/main RELIVE_PARALLEL=250 \
+		prove $(PROVE_FLAGS) -e bash tests/e2e/test-parallel.sh
 
 fuzz-smoke: relive sanitized
 	FLAGS='$(ALL_CFLAGS) $(SAN)' LIBS='$(LIBS)' tests/fuzz/run $(FUZZ_TIME)
@@ -400,7 +412,7 @@ clean:
 	rm -rf build
 
 .PHONY: all asan bench check clang clean demo e2e fuzz-smoke install lint \
-	sanitized unit
+	sanitized tsan unit
 
 # Fast compiles: every object depends on all headers.
 HDRS != ls */*.h tests/*/*.h

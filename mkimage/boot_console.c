@@ -77,11 +77,11 @@ on_deadline(struct console *c)
 		return;
 	}
 	boot_child_signal(c->child, SIGKILL);
-	/* whoever does not take the rest has had time to */
+	/* whoever did not say or take the rest has had time to */
 	fdclosep(&c->child->out);
-	c->child->out = -1;
+	fdclosep(&c->child->err);
+	c->child->out = c->child->err = -1;
 	c->shown.n = 0;
-	c->timed = false; /* killed, it closes the last one */
 }
 
 /* -- from the guest ---------------------------------------------------------

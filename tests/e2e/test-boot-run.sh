@@ -5,7 +5,7 @@
 #
 # shellcheck disable=SC2016 # check evaluates what it is given
 . "$(dirname "$0")/lib.sh"
-need xorriso python3
+need xorriso python3 sgdisk
 
 bin=$work/bin
 mkdir "$bin" "$work/tree" "$work/tmp"
@@ -179,6 +179,14 @@ SH
 check "a QEMU that does not end is killed" timeout 30 \
 	"$relive" boot --accel tcg "$work/bios.iso" --expect deaf
 check "it is gone" ended
+behave <<'SH'
+setsid sleep 1000 &
+echo $! >"$work/left"
+echo 'left behind'
+SH
+refuse "what QEMU leaves behind does not outlast the time" 1 'after 1 seconds' \
+	timeout 30 "$relive" boot --accel tcg "$work/bios.iso" --timeout 1
+kill "$(cat "$work/left")"
 
 # -- without ------------------------------------------------------------------
 
@@ -267,6 +275,13 @@ check "--usb" boot "$work/efi,v2.iso" --usb --memory 256M
 check "a stick's changes are dropped, commas are doubled" \
 	has_arg 'snapshot=on,file=.*efi,,v2.iso'
 check "--memory" has_arg '^256M$'
+truncate -s 4M "$work/disk.img"
+sgdisk -n 1:2048:4095 "$work/disk.img" >/dev/null
+sha256sum "$work/disk.img" >"$work/disk.before"
+check "a disk image" boot "$work/disk.img"
+check "is a disk whose changes are dropped" has_arg 'snapshot=on.*disk.img'
+check "on an ordinary controller" has_arg '^ide-hd,drive=live'
+check "it is untouched" sha256sum --quiet -c "$work/disk.before"
 echo 'exit 85' >"$work/kvm"
 if [ -w /dev/kvm ]; then
 	check "KVM where a guest answers" "$relive" boot "$work/bios.iso"

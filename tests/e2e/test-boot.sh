@@ -9,6 +9,7 @@ need_root
 need_fuse
 need qemu-system-x86_64 clang lld-link xorriso bsdtar mformat mcopy python3 \
 	openssl sgdisk
+[ "$(uname -m)" = x86_64 ] || skip_all "the boot programs are made on amd64"
 [ -r /usr/share/OVMF/OVMF_CODE_4M.fd ] || skip_all "no OVMF"
 here=$top/tests/e2e/boot
 long=${RELIVE_LONG:-}

@@ -468,21 +468,32 @@ begin(void)
 	return ret;
 }
 
+static void
+end(struct image *im)
+{
+	if (im->source != NULL) {
+		im->source->free_data(im->source);
+		free(im->source);
+	}
+	iso_write_opts_free(im->opts);
+	if (im->iso != NULL)
+		iso_image_unref(im->iso);
+	author_streams_release(im->author);
+	iso_finish();
+}
+
 int
 author_write_image(struct author *a, struct progress *bar, struct blkdev *out)
 {
-	struct image im = {.author = a, .contents.reader = a->reader};
-	int ret = begin();
-	int rc = ret < 0 ? complain(ret) : write_image(&im, bar, out);
+	scoped(freep) struct image *im = calloc(1, sizeof(*im));
+	int ret, rc;
 
-	if (im.source != NULL) {
-		im.source->free_data(im.source);
-		free(im.source);
-	}
-	iso_write_opts_free(im.opts);
-	if (im.iso != NULL)
-		iso_image_unref(im.iso);
-	author_streams_release(a);
-	iso_finish();
+	if (im == NULL)
+		return -ENOMEM;
+	im->author = a;
+	im->contents.reader = a->reader;
+	ret = begin();
+	rc = ret < 0 ? complain(ret) : write_image(im, bar, out);
+	end(im);
 	return rc;
 }

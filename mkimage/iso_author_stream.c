@@ -1,6 +1,8 @@
 /* Files of the tree as a class of IsoStream (libisofs.h, at that name). */
 #include "iso_author_stream.h"
 
+#include <string.h>
+
 enum {
 	STREAM_FS = 0x4001, /* an id that libisofs does not use itself */
 };
@@ -35,23 +37,44 @@ content_size(IsoStream *stream)
 	return (off_t)s->file->node->size;
 }
 
+/* Read on from pos into the buffer: libisofs asks for a sector at a time. */
+static int
+fill(const struct content_stream *s)
+{
+	struct author_contents *c = s->contents;
+	uint64_t left = s->file->node->size - s->pos;
+	size_t n = left < sizeof(c->buf) ? (size_t)left : sizeof(c->buf);
+	int none = 0;
+	int rc = tree_read(c->reader, s->file->node, s->pos, c->buf, n);
+
+	c->of = rc < 0 ? NULL : s->file;
+	c->off = s->pos;
+	c->len = n;
+	if (rc == 0)
+		return 1;
+	atomic_compare_exchange_strong(&c->rc, &none, rc);
+	return (int)ISO_FILE_READ_ERROR;
+}
+
 static int
 content_read(IsoStream *stream, void *buf, size_t count)
 {
 	struct content_stream *s = stream->data;
-	uint64_t left = s->file->node->size - s->pos;
-	size_t n = left < count ? (size_t)left : count;
-	int rc;
+	struct author_contents *c = s->contents;
+	size_t n;
 
-	if (n == 0)
+	if (s->pos == s->file->node->size)
 		return 0;
-	rc = tree_read(s->contents->reader, s->file->node, s->pos, buf, n);
-	if (rc < 0) {
-		int none = 0;
+	if (c->of != s->file || s->pos < c->off || s->pos - c->off >= c->len) {
+		int ret = fill(s);
 
-		atomic_compare_exchange_strong(&s->contents->rc, &none, rc);
-		return (int)ISO_FILE_READ_ERROR;
+		if (ret < 0)
+			return ret;
 	}
+	n = c->len - (size_t)(s->pos - c->off);
+	if (n > count)
+		n = count;
+	memcpy(buf, c->buf + (s->pos - c->off), n);
 	s->pos += n;
 	return (int)n;
 }

@@ -15,6 +15,11 @@
 struct author_contents {
 	struct tree_reader *reader; /* used by libisofs's thread */
 	atomic_int rc;              /* the first error, said unless -ENOMEM */
+	/* What was read last: len bytes at off of a file. */
+	const struct author_file *of;
+	uint64_t off;
+	size_t len;
+	uint8_t buf[64 << 10];
 };
 
 /*

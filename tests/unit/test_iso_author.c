@@ -58,6 +58,49 @@ everything_arrives(void)
 	tree_release(&t);
 }
 
+/* A directory of the host, through an ISO and another program, is the same. */
+static void
+other_programs_bring_it_all_back(void)
+{
+	static const char *const unpack[] = {
+	    "xorriso -osirrox on -indev host.iso -extract / out",
+	    "mkdir out && bsdtar -C out -xpf host.iso"};
+	struct tree t;
+	struct iso_author how;
+	char path[128];
+
+	if (!have("xorriso") || !have("bsdtar"))
+		SKIP("xorriso or bsdtar are not installed");
+	scratch_need();
+	CHECK_EQ(sh("mkdir -p host/bin host/var/empty host/lib && cd host && "
+		    "seq 100000 >bin/a && chmod 4751 bin/a && "
+		    "ln bin/a bin/b && ln bin/a lib/c && : >var/none && "
+		    "ln -s ../bin/a lib/link && mkfifo -m 620 var/pipe && "
+		    "truncate -s 3000000 var/hole && echo x >>var/hole && "
+		    "touch -d '2001-02-03 04:05:06' bin/a lib && "
+		    "chmod 1777 var/empty && chmod 600 var/none && "
+		    "touch -hd '2011-02-03 04:05:06' lib/link"),
+	    0);
+	CHECK_EQ(tree_init(&t), 0);
+	t.spool = -1;
+	how = (struct iso_author){.tree = &t, .label = "HOST"};
+	snprintf(path, sizeof(path), "%s/host", scratch);
+	CHECK_EQ(tree_add_directory(&t, path), 0);
+	CHECK_EQ(kit_author(&how, "host.iso"), 0);
+	kit_check(&t, "host.iso");
+	for (size_t i = 0; i < 2; i++)
+		CHECK_EQ(
+		    sh("list() { (cd $1 && find . ! -type l -printf '%%P %%y %%m %%Ts;' && "
+		       "find . -type l -printf '%%P %%l;' && "
+		       "find . -type f -printf '%%P %%s;') | tr ';' '\\n' | "
+		       "sort; }; rm -rf out && %s && list host >1 && "
+		       "list out >2 && diff 1 2 && cmp host/bin/a out/lib/c && "
+		       "cmp host/var/hole out/var/hole",
+			unpack[i]),
+		    0);
+	tree_release(&t);
+}
+
 static void
 names_of_a_file_share_its_bytes(void)
 {
@@ -470,8 +513,9 @@ the_same_input_gives_the_same_bytes(void)
 	{ \
 #f, f \
 	}
-TESTS(T(everything_arrives), T(names_of_a_file_share_its_bytes),
-    T(odd_names_arrive), T(a_directory_holds_ten_thousand_files),
+TESTS(T(everything_arrives), T(other_programs_bring_it_all_back),
+    T(names_of_a_file_share_its_bytes), T(odd_names_arrive),
+    T(a_directory_holds_ten_thousand_files),
     T(deep_directories_stay_where_they_are), T(cdboot_finds_the_loader),
     T(tools_see_the_boot_entries), T(boot_code_lies_in_the_system_area),
     T(parts_of_the_equipment_may_be_missing),

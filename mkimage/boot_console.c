@@ -56,12 +56,15 @@ set_deadline(struct console *c, unsigned seconds)
 	c->timed = seconds > 0;
 }
 
-/* The first reason counts. */
+/* The first reason counts, but for an error. */
 static void
 end_because(struct console *c, int why)
 {
-	if (c->ending)
+	if (c->ending) {
+		if (why < 0 && c->result >= 0)
+			c->result = why;
 		return;
+	}
 	c->ending = true;
 	c->result = why;
 	c->input = false;

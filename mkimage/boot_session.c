@@ -42,19 +42,27 @@ stand_guard(int fd, const char *dir)
 }
 
 static int
-place_make(struct place *p)
+make_folder(struct place *p)
 {
 	const char *tmp = getenv("TMPDIR");
+	int n = snprintf(p->dir, sizeof(p->dir), "%s/relive-boot.XXXXXX",
+	    tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
+	int rc = n >= (int)sizeof(p->dir) ? -ENAMETOOLONG
+	    : mkdtemp(p->dir) == NULL     ? -errno
+					  : 0;
+
+	if (rc < 0) {
+		log_error("cannot make '%s': %s", p->dir, strerror(-rc));
+		p->dir[0] = '\0';
+	}
+	return rc;
+}
+
+static int
+post_guard(struct place *p)
+{
 	int ends[2];
 
-	if (snprintf(p->dir, sizeof(p->dir), "%s/relive-boot.XXXXXX",
-		tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp") >=
-	    (int)sizeof(p->dir))
-		return -ENAMETOOLONG;
-	if (mkdtemp(p->dir) == NULL) {
-		log_error("cannot make '%s': %s", p->dir, strerror(errno));
-		return -errno;
-	}
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	(void)fflush(NULL);
@@ -66,6 +74,19 @@ place_make(struct place *p)
 	(void)close(ends[0]);
 	p->guarded = ends[1];
 	return p->guard < 0 ? -errno : 0;
+}
+
+static int
+place_make(struct place *p)
+{
+	int rc = make_folder(p);
+
+	if (rc < 0)
+		return rc;
+	rc = post_guard(p);
+	if (rc < 0)
+		log_error("cannot guard '%s': %s", p->dir, strerror(-rc));
+	return rc;
 }
 
 /* Unmounted: the guard may go. */

@@ -103,6 +103,8 @@ SH
 	refuse "what is mounted is not attached" 1 "is mounted at" eval \
 		'mount_at "$mnt" "$live" && boot -q --session "$live"'
 	umount_at "$mnt"
+	refuse "no folder for the disk" 1 "cannot make '/nosuch/" env \
+		TMPDIR=/nosuch "$relive" boot -q --session --accel tcg "$live"
 	refuse "an image that nothing boots" 1 'boots ISOs and disk images' \
 		boot --session "$work/tree/data/live.uzip"
 }
@@ -291,6 +293,8 @@ if [ -w /dev/kvm ]; then
 	check "none where one does not" timeout 9 \
 		"$relive" boot "$work/bios.iso"
 	check "it is not used" has_arg '^tcg$'
+	refuse "no folder for that guest" 1 "cannot write '/nosuch/" \
+		env TMPDIR=/nosuch "$relive" boot "$work/bios.iso"
 else
 	skip "KVM where a guest answers" "no /dev/kvm"
 fi
@@ -310,6 +314,13 @@ refuse "the image as its own log" 1 'is the input itself' \
 	boot "$work/bios.iso" --serial-log "$work/bios.iso"
 refuse "a log that cannot be" 1 "cannot create '/nosuch/log'" \
 	boot "$work/bios.iso" --serial-log /nosuch/log
+behave <<'SH'
+echo words
+SH
+refuse "a log on a full disk" 1 "cannot write '/dev/full': No space" \
+	boot "$work/bios.iso" --expect words --serial-log /dev/full
+refuse "a full disk behind standard output" 1 'standard output: No space' \
+	sh -c "'$relive' boot --accel tcg '$work/bios.iso' >/dev/full"
 refuse "an empty text" 2 'takes a text' boot "$work/bios.iso" --expect ''
 refuse "a bad time" 2 'no number of seconds' boot "$work/bios.iso" --timeout 0
 refuse "a bad size" 2 'no size of a memory' boot "$work/bios.iso" --memory 1k

@@ -185,6 +185,8 @@ MKIMAGE = \
 	mkimage/container.c \
 	mkimage/convert.c \
 	mkimage/convert_how.c \
+	mkimage/convert_iso.c \
+	mkimage/convert_settings.c \
 	mkimage/create.c \
 	mkimage/create_edit.c \
 	mkimage/create_fs.c \

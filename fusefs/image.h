@@ -141,5 +141,12 @@ struct image_found {
  */
 MUST_CHECK int image_find(
     struct iso *iso, struct image_found *found, unsigned n);
+/*
+ * As image_find, but only those that an address without a path may mean: uzip
+ * and UFS images, or where there are none, such in a gz; of the first n files
+ * that look like images.
+ */
+MUST_CHECK int image_find_systems(
+    struct iso *iso, struct image_found *found, unsigned n);
 
 #endif

@@ -198,6 +198,17 @@ keep_candidates(struct iso *iso, struct image_found *found, unsigned n)
 	return (int)gz;
 }
 
+int
+image_find_systems(struct iso *iso, struct image_found *found, unsigned n)
+{
+	int all = image_find(iso, found, n);
+
+	if (all < 0)
+		return all;
+	return keep_candidates(
+	    iso, found, (unsigned)all < n ? (unsigned)all : n);
+}
+
 /* Nothing to edit was found: say what there is instead. */
 static void
 say_no_image(const char *place, const struct image_found *found, unsigned n)

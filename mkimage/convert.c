@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../imgfmt/log.h"
+#include "../imgfmt/ufs_format.h"
 #include "commit.h"
 #include "container.h"
 #include "convert_impl.h"
@@ -15,11 +16,49 @@
 
 enum { CACHE_MAX = 64 << 20 };
 
+/* What create makes of a tree unless told otherwise: for one without a UFS. */
+static const struct ufs_info create_defaults = {
+    .version = 2,
+    .block_size = 32768,
+    .frag_size = 4096,
+    .minfree = 8,
+    .flags = UFS_FS_METACKHASH,
+};
+
 /* -- what is converted ------------------------------------------------------
  */
 
+/* A plain ISO: 1 when it is open; 0: address is something else. */
 static int
-open_all(struct conversion *c)
+open_plain(struct conversion *c)
+{
+	struct image *top = NULL;
+	bool is_iso;
+	int rc = image_open(
+	    c->opt->address, &(struct image_options){0}, IMAGE_TOP_ONLY, &top);
+
+	if (rc < 0)
+		return rc;
+	is_iso = top->nlayers == 1 && top->layer[0].kind == IMAGE_ISO;
+	image_close(top);
+	if (!is_iso)
+		return 0;
+	rc = view_open(
+	    c->opt->address, &(struct view_options){.iso = true}, &c->view);
+	if (rc == 0)
+		rc = convert_iso_is_system(&c->view);
+	if (rc <= 0) {
+		view_close(&c->view);
+		return rc;
+	}
+	c->image = c->view.image;
+	c->iso = c->view.iso;
+	c->info = create_defaults;
+	return 1;
+}
+
+static int
+open_session(struct conversion *c)
 {
 	const struct convert_options *opt = c->opt;
 	bool session =
@@ -30,21 +69,40 @@ open_all(struct conversion *c)
 	    .wait = true,
 	    .image = {.cache_max = CACHE_MAX},
 	};
-	int rc = pool_open((unsigned)opt->uzip.threads, &c->pool);
+	int rc = session ? commit_sync_mount(opt->address, opt->session_dir)
+	    : opt->iso.layout_set ? open_plain(c)
+				  : 0;
 
-	if (rc == 0 && session)
-		rc = commit_sync_mount(opt->address, opt->session_dir);
-	if (rc < 0)
-		return rc;
+	if (rc < 0 || c->image != NULL)
+		return rc < 0 ? rc : 0;
 	how.image.pool = c->pool;
 	rc = session_open(opt->address, &how, &c->session);
 	if (rc < 0)
 		return rc;
 	c->image = c->session->image;
+	c->iso = c->image->iso;
 	c->view.session = c->session;
 	c->view.fs = c->session->fs;
 	ufs_info(c->view.fs, &c->info);
 	return 0;
+}
+
+static int
+open_all(struct conversion *c)
+{
+	int rc = pool_open((unsigned)c->opt->uzip.threads, &c->pool);
+
+	return rc < 0 ? rc : open_session(c);
+}
+
+/* A session's view is its own; an ISO's is to be closed. */
+static void
+close_all(struct conversion *c)
+{
+	if (convert_is_plain(c))
+		view_close(&c->view);
+	session_close(c->session);
+	pool_close(c->pool);
 }
 
 static int
@@ -63,7 +121,9 @@ inodes_done(void *arg, uint64_t done, uint64_t total)
 static int
 check_sound(struct conversion *c)
 {
-	int rc = ufs_check(view_device(&c->view), NULL, 0, inodes_done, NULL);
+	int rc = convert_is_plain(c)
+	    ? iso_check(c->iso)
+	    : ufs_check(view_device(&c->view), NULL, 0, inodes_done, NULL);
 
 	if (rc <= 0)
 		return rc;
@@ -78,9 +138,10 @@ read_tree(struct conversion *c)
 {
 	int rc = tree_init(&c->tree);
 
+	c->tree.beside = c->opt->out;
 	if (rc == 0)
 		rc = tree_add_view(&c->tree, &c->view, "/");
-	return rc;
+	return rc < 0 || !c->layout ? rc : convert_from_iso(c);
 }
 
 /* -- what it becomes --------------------------------------------------------
@@ -110,8 +171,11 @@ static int
 write_out(struct conversion *c, struct blkdev *out)
 {
 	uint64_t len;
-	int rc = create_fs_lay_out(&c->fs, &c->how, &c->tree);
+	int rc;
 
+	if (c->layout)
+		return convert_write_layout(c, out);
+	rc = create_fs_lay_out(&c->fs, &c->how, &c->tree);
 	if (rc < 0)
 		return rc;
 	return c->whole ? container_write(c->image, out, put_image, c)
@@ -121,10 +185,20 @@ write_out(struct conversion *c, struct blkdev *out)
 static void
 tell(const struct conversion *c)
 {
-	uint64_t before = c->image->layer[container_target(c->image)].dev->size;
+	const struct image_layer *layer = c->image->layer;
 	char data[32], fs[32], now[32], was[32];
 
 	create_tell_losses(&c->tree, &c->fs.layout);
+	if (c->layout) {
+		log_info("'%s': %" PRIu64 " files, %s of data, in an ISO of "
+			 "%s; it was %s",
+		    c->opt->out, c->sizes.files,
+		    cmd_bytes(data, sizeof(data), c->sizes.tree),
+		    cmd_bytes(now, sizeof(now), c->sizes.iso),
+		    cmd_bytes(was, sizeof(was), layer[0].dev->size));
+		layout_tell_sizes(c->opt->iso.layout.kind, &c->sizes);
+		return;
+	}
 	log_info("'%s': %" PRIu64 " files, %s of data, in %s of UFS%d; the "
 		 "image has %s, it had %s",
 	    c->opt->out, c->fs.need.files,
@@ -132,7 +206,8 @@ tell(const struct conversion *c)
 	    cmd_bytes(fs, sizeof(fs), c->fs.layout.meta->size),
 	    c->fs.layout.info.version,
 	    cmd_bytes(now, sizeof(now), c->fs.written),
-	    cmd_bytes(was, sizeof(was), before));
+	    cmd_bytes(
+		was, sizeof(was), layer[container_target(c->image)].dev->size));
 }
 
 static int
@@ -144,6 +219,10 @@ convert(struct conversion *c)
 
 	if (rc == 0)
 		rc = convert_decide(c);
+	if (rc == 0 && c->opt->order != NULL) {
+		c->how.order = &c->order;
+		rc = order_read(c->opt->order, &c->order);
+	}
 	if (rc == 0)
 		rc = outfile_create(c->opt->out, &to);
 	if (rc == 0)
@@ -162,7 +241,8 @@ convert(struct conversion *c)
 int
 convert_run(const struct convert_options *opt)
 {
-	struct conversion c = {.opt = opt, .tree.spool = -1};
+	struct conversion c = {
+	    .opt = opt, .tree.spool = -1, .beside.spool = -1};
 	unsigned said = cmd_errors_said();
 	int rc = open_all(&c);
 
@@ -174,8 +254,9 @@ convert_run(const struct convert_options *opt)
 		log_error("'%s' is not written: %s", opt->out,
 		    rc == -EINTR ? "interrupted" : strerror(-rc));
 	create_fs_release(&c.fs);
+	order_release(&c.order);
+	tree_release(&c.beside);
 	tree_release(&c.tree);
-	session_close(c.session);
-	pool_close(c.pool);
+	close_all(&c);
 	return rc;
 }

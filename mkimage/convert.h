@@ -5,7 +5,7 @@
 #ifndef CONVERT_H
 #define CONVERT_H
 
-#include "fs_args.h"
+#include "iso_args.h"
 
 struct convert_options {
 	const char *address;     /* of the image, its session, or a mount */
@@ -15,6 +15,8 @@ struct convert_options {
 	 * out is what the image's container is. */
 	struct fs_args fs;
 	struct uzip_args uzip;
+	struct iso_args iso; /* with --layout: a new ISO in that layout */
+	const char *order;   /* a list of files that lie first, or NULL */
 };
 
 /*

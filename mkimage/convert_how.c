@@ -39,12 +39,45 @@ format_inside(const struct image *im)
 	}
 }
 
+/*
+ * Whether the ISO is in the layout that is asked for, as create makes it, and
+ * nothing else is asked of it.
+ */
+static bool
+has_layout(const struct conversion *c)
+{
+	const struct iso_args *asked = &c->opt->iso;
+	enum layout_kind kind = asked->layout.kind;
+	const char *path = layout_image_path(kind), *is;
+	struct iso_node node;
+
+	if (path == NULL || convert_is_plain(c) || c->iso == NULL ||
+	    asked->set || asked->layout.label != NULL ||
+	    container_is_too_deep(c->image))
+		return false;
+	is = c->image->layer[container_target(c->image)].name;
+	if (strcmp(is + strspn(is, "/"), path) != 0 ||
+	    iso_lookup(c->iso,
+		kind == LAYOUT_UZIP ? "newroot.rc" : "boot/memroot.ufs.gz",
+		&node) < 0)
+		return false;
+	log_info("'%s' has this layout: only its image is made anew",
+	    c->opt->address);
+	return true;
+}
+
 static int
 decide_format(struct conversion *c)
 {
 	const struct convert_options *opt = c->opt;
 
 	c->how.name = opt->out;
+	c->layout = opt->iso.layout_set && !has_layout(c);
+	if (opt->iso.layout_set) {
+		c->whole = !c->layout;
+		c->how.format = CREATE_UZIP;
+		return 0;
+	}
 	if (c->how.format == CREATE_BY_NAME)
 		c->how.format = convert_format_of(opt->out);
 	c->whole = c->how.format == CREATE_BY_NAME;
@@ -111,8 +144,7 @@ decide_size(struct conversion *c)
 
 	if (c->opt->fs.free_set || c->how.size != 0)
 		return;
-	if (c->how.format != CREATE_UFS ||
-	    (c->whole && c->image->iso != NULL)) {
+	if (c->how.format != CREATE_UFS || (c->whole && c->iso != NULL)) {
 		c->how.free_bytes = is->avail > spare ? is->avail - spare : 0;
 	} else if (c->whole && c->image->nlayers > 1) {
 		c->how.size = is->size;

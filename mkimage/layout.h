@@ -35,6 +35,9 @@ struct layout_options {
 	const char *archive; /* name of a tar of the tree on the ISO; NULL */
 	/* A source of its own for the archive, or NULL: the whole tree. */
 	const char *archive_source;
+	/* More files for the ISO of a layout with an image, beside it; or
+	 * NULL. */
+	const struct tree *beside;
 	/* Of the image of the tree; name and format are ours. */
 	struct create_fs_options fs;
 };

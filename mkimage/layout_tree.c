@@ -268,6 +268,8 @@ layout_make_cd(struct layout *l)
 		rc = tree_share(&l->cd, "boot");
 	if (rc == 0)
 		rc = kind == LAYOUT_UZIP ? put_uzip_root(l) : put_memroot(l);
+	if (rc == 0 && l->opt->beside != NULL)
+		rc = tree_add_missing(&l->cd, l->opt->beside);
 	if (rc == 0)
 		rc = hold_place(&l->cd, layout_image_path(kind));
 	return rc;

@@ -279,6 +279,13 @@ MUST_CHECK int tree_init_part(struct tree *t, struct tree *whole);
 MUST_CHECK int tree_share(struct tree *t, const char *path);
 
 /*
+ * Let t have what is in from, and below it, where t has nothing at that path:
+ * directories anew, everything else shared.  from may go before t; what its
+ * contents are read from may not.  -ENOMEM.
+ */
+MUST_CHECK int tree_add_missing(struct tree *t, const struct tree *from);
+
+/*
  * Let there be a regular file of that text at path: what was there of another
  * kind is replaced, what was a regular file keeps its owner and mode, but
  * leaves other names of it, and other trees, alone.  text becomes the tree's,

@@ -138,6 +138,30 @@ tree_share(struct tree *t, const char *path)
 	return dir == NULL ? -ENOENT : share(t, dir, name, node);
 }
 
+static int
+add_missing(
+    const struct tree *t, struct tree_node *dir, const struct tree_node *from)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < from->n && rc == 0; i++) {
+		const struct tree_entry *e = &from->entries[i];
+		struct tree_node *here = tree_child(dir, e->name);
+
+		if (here == NULL)
+			rc = share(t, dir, e->name, e->node);
+		else if (S_ISDIR(here->mode) && S_ISDIR(e->node->mode))
+			rc = add_missing(t, here, e->node);
+	}
+	return rc;
+}
+
+int
+tree_add_missing(struct tree *t, const struct tree *from)
+{
+	return add_missing(t, t->root, from->root);
+}
+
 int
 tree_put_text(struct tree *t, const char *path, uint32_t mode, char *text)
 {

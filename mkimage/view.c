@@ -376,8 +376,11 @@ view_seek(struct view *v, const struct view_node *node, uint64_t off, bool data)
 struct blkdev *
 view_device(const struct view *v)
 {
-	if (v->iso != NULL)
-		return v->image->layer[v->image->nlayers - 1].dev;
+	const struct image *im = v->image;
+
+	for (unsigned i = 0; v->iso != NULL && i < im->nlayers; i++)
+		if (im->layer[i].kind == IMAGE_ISO)
+			return im->layer[i].dev;
 	return v->session->cache != NULL ? v->session->cache
 					 : v->session->image->dev;
 }

@@ -26,6 +26,8 @@ enum {
 	PNP_INFO = 4,
 };
 
+static const char HINTS[] = "linker.hints";
+
 struct record {
 	const uint8_t *bytes; /* behind the length */
 	size_t len, pos;
@@ -140,27 +142,35 @@ kld_hints_filter(uint8_t *hints, size_t len, const struct tree_node *dir)
 	return to;
 }
 
-/* Let node have len bytes at text, through the scratch file. */
+/*
+ * Let dir have those hints in place of node, which other directories, of other
+ * trees too, may have as well.
+ */
 static int
-put_content(
-    struct tree *t, struct tree_node *node, const void *bytes, size_t len)
+put_hints(struct tree *t, struct tree_node *dir, const struct tree_node *old,
+    const void *bytes, size_t len)
 {
-	uint64_t at;
-	int rc = tree_spool(t, bytes, len, &at);
+	struct tree_node *node = tree_node_like(t, old);
+	uint64_t at = 0;
+	int rc = node == NULL ? -ENOMEM : tree_spool(t, bytes, len, &at);
 
-	if (rc < 0)
+	if (rc == 0) {
+		node->content.kind = CONTENT_SPOOL;
+		node->size = len;
+		tree_node_date(node, t->now);
+		rc = tree_add_run(node, 0, len, at);
+	}
+	if (rc < 0) {
+		tree_node_free(node);
 		return rc;
-	tree_drop_content(node);
-	node->content.kind = CONTENT_SPOOL;
-	node->size = len;
-	tree_node_date(node, t->now);
-	return tree_add_run(node, 0, len, at);
+	}
+	return tree_enter(dir, HINTS, &node);
 }
 
 int
 kld_hints_prune(struct tree *t, struct tree_node *dir)
 {
-	struct tree_node *node = tree_child(dir, "linker.hints");
+	struct tree_node *node = tree_child(dir, HINTS);
 	scoped(freep) uint8_t *hints = NULL;
 	struct tree_reader reader;
 	size_t len, left;
@@ -181,6 +191,6 @@ kld_hints_prune(struct tree *t, struct tree_node *dir)
 	if (rc < 0)
 		return rc;
 	left = kld_hints_filter(hints, len, dir);
-	log_debug("'linker.hints': %zu of %zu bytes stay", left, len);
-	return left < len ? put_content(t, node, hints, left) : 0;
+	log_debug("'%s': %zu of %zu bytes stay", HINTS, left, len);
+	return left < len ? put_hints(t, dir, node, hints, left) : 0;
 }

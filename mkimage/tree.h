@@ -117,6 +117,10 @@ void tree_release(struct tree *t);
 /* A node of that mode, with all times t->now; NULL: no memory. */
 struct tree_node *tree_node_new(const struct tree *t, uint32_t mode);
 
+/* A node with from's attributes and neither contents nor entries, or NULL. */
+struct tree_node *tree_node_like(
+    const struct tree *t, const struct tree_node *from);
+
 /* Free a node that never got a name. */
 void tree_node_free(struct tree_node *node);
 
@@ -298,7 +302,10 @@ MUST_CHECK int tree_put_text(
 
 enum { READER_FILES = 32 };
 
-/* Open files of the host, the last ones used. */
+/*
+ * Open files of the host, the last ones used.  Nodes that were read must stay
+ * until the reader is finished or released.
+ */
 struct tree_reader {
 	const struct tree *tree;
 	struct tree_open {

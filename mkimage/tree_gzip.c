@@ -101,37 +101,13 @@ compress(struct tree *t, const struct tree_node *from, int level,
 	return rc;
 }
 
-/* A file with the attributes of another one; NULL: no memory. */
-static struct tree_node *
-twin(const struct tree *t, const struct tree_node *of)
-{
-	struct tree_node *node = tree_node_new(t, of->mode);
-	int rc = node == NULL ? -ENOMEM : 0;
-
-	for (const struct tree_xattr *x = of->xattrs; x != NULL && rc == 0;
-	     x = x->next)
-		rc = tree_set_xattr(node, x->space, x->name, x->value, x->len);
-	if (rc < 0) {
-		tree_node_free(node);
-		return NULL;
-	}
-	node->uid = of->uid;
-	node->gid = of->gid;
-	node->flags = of->flags;
-	node->atime = of->atime;
-	node->mtime = of->mtime;
-	node->ctime = of->ctime;
-	node->birth = of->birth;
-	return node;
-}
-
 /* Replace file, of name, in dir. */
 static int
 replace(struct tree *t, struct tree_node *dir, const char *name,
     const struct tree_node *file, int level)
 {
 	scoped(freep) char *packed = NULL;
-	struct tree_node *node = twin(t, file);
+	struct tree_node *node = tree_node_like(t, file);
 	int rc = node == NULL ? -ENOMEM : compress(t, file, level, node);
 
 	if (rc == 0 && asprintf(&packed, "%s.gz", name) < 0) {

@@ -45,9 +45,8 @@ copy_xattrs(struct tree_node *to, const struct tree_node *from)
 	return 0;
 }
 
-/* A node with from's attributes and neither contents nor entries. */
-static struct tree_node *
-like(const struct tree *t, const struct tree_node *from)
+struct tree_node *
+tree_node_like(const struct tree *t, const struct tree_node *from)
 {
 	struct tree_node *node = tree_node_new(t, from->mode);
 
@@ -75,7 +74,7 @@ share(const struct tree *t, struct tree_node *dir, const char *name,
 	int rc;
 
 	if (S_ISDIR(node->mode))
-		here = like(t, node);
+		here = tree_node_like(t, node);
 	rc = here == NULL ? -ENOMEM : tree_enter(dir, name, &here);
 	if (rc < 0 || !S_ISDIR(node->mode))
 		return rc;
@@ -119,7 +118,7 @@ share_way(struct tree *t, const char *path)
 		node = tree_find(t->whole, dir);
 		if (node == NULL)
 			return -ENOENT;
-		node = like(t, node);
+		node = tree_node_like(t, node);
 		rc = node == NULL ? -ENOMEM : tree_put(t, dir, dir, &node);
 	}
 	return rc;
@@ -169,7 +168,7 @@ tree_put_text(struct tree *t, const char *path, uint32_t mode, char *text)
 	int rc;
 
 	if (old != NULL && S_ISREG(old->mode))
-		node = like(t, old);
+		node = tree_node_like(t, old);
 	else
 		node = tree_node_new(t, S_IFREG | mode);
 	if (node == NULL) {

@@ -366,7 +366,7 @@ count(struct tree_node *node, uint64_t *files, uint64_t *bytes)
 {
 	if (!S_ISDIR(node->mode))
 		++*files;
-	if (S_ISREG(node->mode) && node->names == 1)
+	if (S_ISREG(node->mode))
 		*bytes += node->size;
 	for (size_t i = 0; i < node->n; i++)
 		count(node->entries[i].node, files, bytes);

@@ -133,9 +133,17 @@ the_file_in_the_tree_is_replaced(void)
 	make_hints(&all, false, false);
 	make_hints(&kept, false, true);
 	node = hints_put(&t, "boot/kernel/linker.hints", &all);
+	CHECK_EQ(
+	    tree_put(&t, "test", "boot/kernel.old/linker.hints", &node), 0);
+	CHECK_EQ(kld_hints_prune(&t, dir), 0);
+	/* what another directory has stays as it was */
+	CHECK(tree_find(&t, "boot/kernel.old/linker.hints") == node);
+	CHECK(node != NULL && node->size == all.len && node->names == 1);
+	node = tree_child(dir, "linker.hints");
+	CHECK(node != NULL && node->size == kept.len);
+	/* nothing to do: the same file */
 	CHECK_EQ(kld_hints_prune(&t, dir), 0);
 	CHECK(tree_child(dir, "linker.hints") == node);
-	CHECK(node != NULL && node->size == kept.len);
 	if (node != NULL && node->size == kept.len) {
 		tree_reader_init(&r, &t);
 		CHECK_EQ(tree_read(&r, node, 0, got, kept.len), 0);

@@ -47,12 +47,26 @@ iso_tree(struct layout *l)
 /* -- the tree ---------------------------------------------------------------
  */
 
+/* An archive of t; what it reads is closed before t changes. */
+static int
+archive_tree(struct layout *l, const struct tree *t)
+{
+	struct tree_reader reader;
+	int rc;
+
+	tree_reader_init(&reader, t);
+	rc = tree_archive(t, &reader, iso_tree(l), l->opt->archive);
+	if (rc == 0)
+		rc = tree_reader_finish(&reader);
+	tree_reader_release(&reader);
+	return rc;
+}
+
 /* An archive of a source that has nothing to do with the tree. */
 static int
 archive_source(struct layout *l)
 {
 	const struct layout_options *opt = l->opt;
-	struct tree_reader reader;
 	struct tree part;
 	int rc = tree_init_part(&part, l->system);
 
@@ -60,15 +74,11 @@ archive_source(struct layout *l)
 		return rc;
 	part.excludes = l->system->excludes;
 	part.nexcludes = l->system->nexcludes;
-	tree_reader_init(&reader, &part);
 	rc = tree_add_source(&part, opt->archive_source);
 	if (rc == 0)
 		rc = tree_prune(&part);
 	if (rc == 0)
-		rc = tree_archive(&part, &reader, iso_tree(l), opt->archive);
-	if (rc == 0)
-		rc = tree_reader_finish(&reader);
-	tree_reader_release(&reader);
+		rc = archive_tree(l, &part);
 	tree_release(&part);
 	return rc;
 }
@@ -85,8 +95,7 @@ put_archive(struct layout *l)
 	if (opt->archive_source != NULL)
 		rc = archive_source(l);
 	else
-		rc = tree_archive(
-		    l->system, &l->reader, iso_tree(l), opt->archive);
+		rc = archive_tree(l, l->system);
 	if (rc < 0)
 		return rc;
 	node = tree_find(iso_tree(l), opt->archive);
@@ -134,9 +143,10 @@ make_trees(struct layout *l)
 		rc = layout_make_cd(l);
 	if (rc == 0 && !opt->no_tweak)
 		rc = layout_tweak_loader(l, iso_tree(l));
+	/* an archive is to install from: it has all that the tree has */
 	if (rc == 0)
-		rc = slim(l);
-	return rc < 0 ? rc : put_archive(l);
+		rc = put_archive(l);
+	return rc < 0 ? rc : slim(l);
 }
 
 /* -- the ISO ----------------------------------------------------------------

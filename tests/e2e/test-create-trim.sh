@@ -90,4 +90,12 @@ for layout in uzip memroot plain; do
 done
 check "the live root keeps its modules" "$relive" ls "$work/uzip.iso" \
 	/boot/kernel/if_em.ko
+check "and its hints" cmp "$kernel/linker.hints" \
+	<("$relive" cat "$work/uzip.iso" /boot/kernel/linker.hints)
+check "an archive" "$relive" create -q -o "$work/a.iso" --layout plain --trim \
+	--gzip-kernel --archive base.tgz "$tree"
+bsdtar -xOf "$work/a.iso" base.tgz | bsdtar -tf - >"$work/names"
+check "has all of the tree" test "$(grep -Exc \
+	'boot/kernel/(if_em.ko|kernel|linker.hints)|boot/pxeboot' "$work/names")" = 4
+check "sizes are told" grep -Eq 'modules \([1-9]' "$work/said"
 end

@@ -336,6 +336,21 @@ map_lba(const struct iso_plan *plan, le64 lba)
 	return le64_set(at / MBR_SECTOR);
 }
 
+/*
+ * Where the backup is to be: at the end of the device, as before, also where
+ * nothing is there (FreeBSD's ISOs) and the image has ended there.
+ */
+static le64
+map_other(const struct iso_plan *plan, le64 lba)
+{
+	uint64_t last = plan->iso->dev->size / MBR_SECTOR - 1;
+
+	if (le64_get(lba) != last)
+		return map_lba(plan, lba);
+	last = (plan->size + iso_plan_delta(plan)) / MBR_SECTOR - 1;
+	return le64_set(last);
+}
+
 static int
 patch_gpt(const struct iso_plan *plan, struct gpt *gpt, struct blkdev *out)
 {
@@ -354,7 +369,7 @@ patch_gpt(const struct iso_plan *plan, struct gpt *gpt, struct blkdev *out)
 	}
 	end = (end + iso_plan_delta(plan)) / MBR_SECTOR;
 	head->self = map_lba(plan, head->self);
-	head->other = map_lba(plan, head->other);
+	head->other = map_other(plan, head->other);
 	head->entries = map_lba(plan, head->entries);
 	head->last_usable = le64_set(end - 1);
 	return gpt_write(out, gpt);

@@ -1,4 +1,5 @@
 /* New ISOs: what is in them, by our reader and by other programs. */
+#include "../../imgfmt/gpt.h"
 #include "author_kit.h"
 
 /* -- what arrives -----------------------------------------------------------
@@ -90,7 +91,7 @@ other_programs_bring_it_all_back(void)
 	kit_check(&t, "host.iso");
 	for (size_t i = 0; i < 2; i++)
 		CHECK_EQ(
-		    sh("list() { (cd $1 && find . ! -type l -printf '%%P %%y %%m %%Ts;' && "
+		    sh("list() { (cd $1 && find * ! -type l -printf '%%P %%y %%m %%Ts;' && "
 		       "find . -type l -printf '%%P %%l;' && "
 		       "find . -type f -printf '%%P %%s;') | tr ';' '\\n' | "
 		       "sort; }; rm -rf out && %s && list host >1 && "
@@ -482,6 +483,50 @@ a_commit_leaves_everything_right(void)
 	tree_release(&t);
 }
 
+/*
+ * FreeBSD's own hybrids have no backup GPT.  Without padding the place for it
+ * is in the image; after a commit it must be at the end, not in the middle.
+ */
+static void
+the_place_of_a_missing_backup_stays_the_end(void)
+{
+	struct tree t;
+	struct iso_author how;
+	struct blkdev *dev, *out;
+	struct iso *iso;
+	struct iso_plan *plan;
+	struct iso_node image;
+	const char *fault;
+	struct gpt gpt;
+
+	kit_freebsd(&t, &how);
+	kit_file(&t, "R.ufs.uzip", 500000, 37);
+	how.last = "R.ufs.uzip";
+	CHECK_EQ(blkdev_mem_open(0, &dev), 0);
+	CHECK_EQ(kit_author_to(&how, dev), 0);
+	CHECK_EQ(gpt_read(dev, 512, 512, &gpt, &fault), 1);
+	CHECK_EQ(blkdev_resize(dev, dev->size - 9 * 2048), 0);
+	gpt.head.other = le64_set(dev->size / 512 - 1);
+	gpt.head.last_usable = le64_set(dev->size / 512 - 1);
+	CHECK_EQ(gpt_write(dev, &gpt), 0);
+	gpt_release(&gpt);
+	CHECK_EQ(blkdev_mem_open(0, &out), 0);
+	CHECK_EQ(iso_open(dev, &iso), 0);
+	CHECK_EQ(iso_lookup(iso, "R.ufs.uzip", &image), 0);
+	CHECK_EQ(iso_plan_make(iso, &image, &plan), 0);
+	CHECK_EQ(iso_plan_copy(plan, out), 0);
+	CHECK_EQ(blkdev_resize(out, image.off + 900000), 0);
+	CHECK_EQ(iso_plan_finish(plan, out, 900000), 0);
+	CHECK_EQ(gpt_read(out, 512, 512, &gpt, &fault), 1);
+	CHECK_EQ(le64_get(gpt.head.other), out->size / 512 - 1);
+	gpt_release(&gpt);
+	iso_plan_free(plan);
+	iso_close(iso);
+	blkdev_close(dev);
+	blkdev_close(out);
+	tree_release(&t);
+}
+
 static void
 the_same_input_gives_the_same_bytes(void)
 {
@@ -520,4 +565,6 @@ TESTS(T(everything_arrives), T(other_programs_bring_it_all_back),
     T(tools_see_the_boot_entries), T(boot_code_lies_in_the_system_area),
     T(parts_of_the_equipment_may_be_missing),
     T(files_lie_in_the_order_that_was_asked_for),
-    T(a_commit_leaves_everything_right), T(the_same_input_gives_the_same_bytes))
+    T(a_commit_leaves_everything_right),
+    T(the_place_of_a_missing_backup_stays_the_end),
+    T(the_same_input_gives_the_same_bytes))

@@ -293,28 +293,35 @@ op_copy(void)
 	}
 }
 
+/* Whether an answer of lseek is a place from at on and not behind limit. */
+static bool
+is_between(off_t answer, size_t at, size_t limit)
+{
+	return answer >= (off_t)at && answer <= (off_t)limit;
+}
+
 /* Nothing but zeroes is in a hole, and data is where it is said to be. */
 static void
 op_seek(void)
 {
-	size_t at = place(LARGEST);
+	size_t at = place(LARGEST), first;
 	off_t data, hole;
 
 	did("seek from %zu of %zu", at, size);
-	data = lseek(fd, (off_t)at, SEEK_DATA);
 	hole = lseek(fd, (off_t)at, SEEK_HOLE);
+	data = lseek(fd, (off_t)at, SEEK_DATA);
+	if (data < 0 && errno != ENXIO)
+		fail("seek");
 	if (at >= size) {
 		if (data >= 0 || hole >= 0)
 			fail("beyond the end there is something");
 		return;
 	}
-	if (hole < (off_t)at || hole > (off_t)size ||
-	    (data >= 0 && (data < (off_t)at || data >= (off_t)size)))
+	first = data < 0 ? size : (size_t)data;
+	if (!is_between(hole, at, size) || !is_between((off_t)first, at, size))
 		fail("seek gave data %jd, hole %jd", (intmax_t)data,
 		    (intmax_t)hole);
-	if (data < 0 && errno != ENXIO)
-		fail("seek");
-	for (size_t i = at; i < (data < 0 ? size : (size_t)data); i++)
+	for (size_t i = at; i < first; i++)
 		if (model[i] != 0)
 			fail("byte %zu lies in a hole", i);
 }

@@ -1,6 +1,7 @@
 #include "container.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "../imgfmt/log.h"
 #include "cmd.h"
@@ -100,4 +101,53 @@ container_write(
 	default:
 		return put(arg, out, 0, &len);
 	}
+}
+
+/* -- side files -------------------------------------------------------------
+ */
+
+bool
+container_is_side_file(const char *name)
+{
+	static const char *const suffixes[] = {
+	    ".md5", ".sha256", ".sha512", ".bytes", ".manifest", ".size"};
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+		size_t n = strlen(suffixes[i]);
+
+		if (len > n && strcmp(name + len - n, suffixes[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+name_side_file(void *arg, const struct iso_node *node)
+{
+	const char *dir = arg;
+
+	if (container_is_side_file(node->name))
+		log_warn("'%s%s' on the ISO may describe the old image and is "
+			 "left as it is",
+		    dir, node->name);
+	return 0;
+}
+
+void
+container_warn_side_files(const struct image *im)
+{
+	const char *path = im->layer[container_target(im)].name;
+	char dir[1024]; /* of the image on the ISO, ends in '/' or is "" */
+	struct iso_node node;
+	char *slash;
+
+	if (strlen(path) >= sizeof(dir))
+		return;
+	strcpy(dir, path);
+	slash = strrchr(dir, '/');
+	dir[slash != NULL ? slash + 1 - dir : 0] = '\0';
+	if (iso_lookup(im->iso, dir, &node) < 0 ||
+	    iso_list(im->iso, &node, name_side_file, dir) < 0)
+		log_debug("'%s': the ISO's folder cannot be listed", dir);
 }

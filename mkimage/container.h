@@ -31,4 +31,13 @@ bool container_is_too_deep(const struct image *im);
 MUST_CHECK int container_write(
     const struct image *im, struct blkdev *out, container_put *put, void *arg);
 
+/*
+ * Whether a file of that name, beside an image, may describe it: its size, a
+ * checksum, a list (livecds.md, finding 9).
+ */
+bool container_is_side_file(const char *name);
+
+/* Name those on the ISO beside im's image: a new image leaves them stale. */
+void container_warn_side_files(const struct image *im);
+
 #endif

@@ -178,8 +178,11 @@ write_out(struct conversion *c, struct blkdev *out)
 	rc = create_fs_lay_out(&c->fs, &c->how, &c->tree);
 	if (rc < 0)
 		return rc;
-	return c->whole ? container_write(c->image, out, put_image, c)
-			: put_image(c, out, 0, &len);
+	if (!c->whole)
+		return put_image(c, out, 0, &len);
+	if (c->iso != NULL)
+		container_warn_side_files(c->image);
+	return container_write(c->image, out, put_image, c);
 }
 
 static void

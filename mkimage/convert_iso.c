@@ -132,6 +132,28 @@ leave_out_boot_records(const struct conversion *c, struct tree *t)
 			leave_out_extent(t->root, info->boot[i].off);
 }
 
+/* The image itself, and beside it what describes it. */
+static void
+leave_out_image(struct tree *t, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	scoped(freep) char *dir = NULL;
+	struct tree_node *node;
+
+	path += strspn(path, "/");
+	dir = strndup(
+	    path, slash != NULL && slash > path ? (size_t)(slash - path) : 0);
+	node = dir != NULL ? tree_find(t, dir) : NULL;
+	for (size_t i = node != NULL ? node->n : 0; i-- > 0;)
+		if (container_is_side_file(node->entries[i].name)) {
+			log_info("'%s' on the ISO is left out: it may describe "
+				 "the old image",
+			    node->entries[i].name);
+			tree_remove(node, node->entries[i].name);
+		}
+	leave_out(t, path);
+}
+
 /* Of a file and its .gz, the loader takes the plain one (trap 72). */
 static void
 leave_out_twin(struct tree *cd, const struct tree *t, const char *path)
@@ -268,7 +290,7 @@ join_trees(struct conversion *c, struct tree *cd)
 		rc = leave_out_named(cd);
 	if (rc < 0)
 		return rc;
-	leave_out(cd, c->image->layer[container_target(c->image)].name);
+	leave_out_image(cd, c->image->layer[container_target(c->image)].name);
 	leave_out_boot_records(c, cd);
 	rc = take_boot(c, cd);
 	return rc < 0 ? rc : keep_others(c, cd);

@@ -93,6 +93,15 @@ for i in $(seq 1 60); do
 		got=$?
 		[ $got -le 3 ] || bad="$bad $i:$src:${cmd%% *}:$got"
 	done
+	# what can be laid out afresh is sound then
+	[ $((i % 2)) = 0 ] || continue
+	rm -f "$work/fresh"
+	timeout 60 "$relive" convert -q "$work/x" -o "$work/fresh" 2>"$work/err"
+	got=$?
+	[ $got -le 3 ] || bad="$bad $i:$src:convert:$got"
+	[ $got = 0 ] || [ ! -e "$work/fresh" ] || bad="$bad $i:$src:left"
+	[ $got != 0 ] || "$relive" check -q "$work/fresh" 2>"$work/err" ||
+		bad="$bad $i:$src:unsound"
 done
 [ -z "$bad" ] && pass "random damage never crashes nor hangs a command" ||
 	fail "random damage never crashes nor hangs a command:$bad"

@@ -181,6 +181,7 @@ END
 	seq 1 9 >"$cd/boot/extra.img"
 	echo 'init_exec="/x"' >"$cd/boot/loader.conf.local"
 	echo '#!/bin/sh' >"$cd/newroot.rc"
+	echo 12345 >"$cd/data/R.ufs.bytes"
 	seq 1 100 >"$cd/docs/README"
 	seq 1 200 >"$cd/docs/linked"
 	ln "$cd/docs/linked" "$cd/docs/link"
@@ -213,6 +214,7 @@ has_not "by hand" '^md_\|init_exec\|mountfrom.options\|newroot\|beastie'
 says "by hand" 'boot/loader.conf: as on the ISO, not as in the live root'
 says "by hand" 'boot/loader.conf: without md_name="/boot/extra.img"'
 says "by hand" 'boot/loader.conf.local: without init_exec="/x"'
+says "by hand" "'R.ufs.bytes' on the ISO is left out"
 says "by hand" '3 files beside the image stay on the ISO'
 check "by hand: they do" test \
 	"$(bsdtar -xOf "$work/new.iso" docs/README | wc -l)" = 100
@@ -220,7 +222,7 @@ check "by hand: as links" test "$(xorriso -indev "$work/new.iso" -find /docs \
 	-name 'link*' -exec report_lba -- 2>/dev/null |
 	awk -F, '/^File data/ { print $2 }' | sort -u | wc -l)" = 1
 check "by hand: and nothing else" eval \
-	'! grep -q "R.ufs.uzip\|newroot\|extra.img\|efi.img\|boot.catalog" "$work/names"'
+	'! grep -q "R.ufs.uzip\|newroot\|extra.img\|efi.img\|boot.catalog\|bytes" "$work/names"'
 check "by hand: the UFS is what it was" eval \
 	'"$relive" info "$work/new.iso" | grep -q UFS1'
 convert "by hand to plain" "$work/hand.iso" --layout plain

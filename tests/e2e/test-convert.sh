@@ -201,6 +201,8 @@ for shape in seed hybrid; do
 	iso=$work/$shape.iso
 	make_iso "$iso" "$live" "$shape" 2>/dev/null
 	check "$shape: convert" "$relive" convert -q "$iso" -o "$work/new.iso"
+	cp "$work/out" "$work/said"
+	check "$shape: a stale side file is named" grep -q base.bytes "$work/said"
 	check "$shape: is smaller" test "$(stat -c %s "$work/new.iso")" -lt \
 		"$(stat -c %s "$iso")"
 	everything "$iso" >"$work/want.iso"

@@ -170,5 +170,10 @@ if [ -n "$long" ]; then
 	boots_all - "$work/memroot-edited.iso" "memroot, edited"
 fi
 try_moved uefi-usb memroot /data/base.ufs.uzip
+if [ -n "$long" ]; then
+	check "memroot: convert" "$relive" convert -q --ufs 1 -A zstd \
+		"$work/memroot-moved.iso" -o "$work/memroot-converted.iso"
+	boots_all - "$work/memroot-converted.iso" "memroot, converted"
+fi
 try_machine "$work/memroot-moved.iso"
 end

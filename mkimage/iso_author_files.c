@@ -55,6 +55,16 @@ add_file(struct author *a, const struct tree_node *node, const char *name)
 }
 
 static int
+check_link(const struct tree_node *node, const char *name)
+{
+	if (node->target[0] != '\0')
+		return 0;
+	log_error(
+	    "symbolic link '%s' has no target: an ISO cannot hold it", name);
+	return -EINVAL;
+}
+
+static int
 find_files(struct author *a, const struct tree_node *dir)
 {
 	int rc = 0;
@@ -66,6 +76,8 @@ find_files(struct author *a, const struct tree_node *dir)
 			rc = find_files(a, node);
 		else if (S_ISREG(node->mode))
 			rc = add_file(a, node, dir->entries[i].name);
+		else if (S_ISLNK(node->mode))
+			rc = check_link(node, dir->entries[i].name);
 	}
 	return rc;
 }

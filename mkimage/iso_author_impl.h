@@ -37,8 +37,8 @@ struct author {
 
 /*
  * List the tree's regular files in a->files and give them their ranks.  Errors
- * but -ENOMEM said: files that cannot be on an ISO, order naming what is not
- * there.
+ * but -ENOMEM said: files and links that cannot be on an ISO, order naming what
+ * is not there.
  */
 MUST_CHECK int author_list_files(struct author *a);
 

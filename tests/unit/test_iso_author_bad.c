@@ -102,7 +102,7 @@ what_cannot_boot_is_refused(void)
 }
 
 static void
-files_of_four_gigabytes_are_refused(void)
+files_that_an_iso_cannot_hold_are_refused(void)
 {
 	struct tree t;
 	struct iso_author how;
@@ -114,6 +114,9 @@ files_of_four_gigabytes_are_refused(void)
 	refuse(&how, "'huge' has 4294965249 bytes");
 	node->size = 1ull << 32;
 	refuse(&how, "below 4 GiB");
+	node->size = 0;
+	kit_put(&t, "nothing", S_IFLNK | 0777, "");
+	refuse(&how, "link 'nothing' has no target");
 	tree_release(&t);
 }
 
@@ -238,7 +241,7 @@ an_interrupt_stops_it(void)
 #f, f \
 	}
 TESTS(T(texts_that_do_not_fit_are_refused), T(what_cannot_boot_is_refused),
-    T(files_of_four_gigabytes_are_refused),
+    T(files_that_an_iso_cannot_hold_are_refused),
     T(a_file_that_changes_meanwhile_is_told),
     T(each_failing_write_is_told_once),
     T(too_many_long_names_are_written_or_refused), T(losses_are_told),

@@ -52,7 +52,8 @@ struct server {
 	bool acls;     /* the kernel checks access control lists */
 	uint32_t block_size;
 	atomic_int_fast64_t changed; /* when, where the view keeps no times */
-	int ready_fd; /* told once the kernel has accepted the mount; or -1 */
+	bool detached; /* who mounted does not see messages any more */
+	int ready_fd;  /* told once the kernel has accepted the mount; or -1 */
 };
 
 static inline struct server *

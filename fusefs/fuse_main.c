@@ -195,17 +195,25 @@ start_server(struct server *server, const struct mount_plan *plan)
 
 /* -- becoming a daemon ----------------------------------------------------- */
 
+/* What the daemon tells the command that started it. */
+struct word {
+	int rc;
+	bool said; /* why, where the caller sees it */
+};
+
 static void
-write_status(int fd, int rc)
+write_status(int fd, int rc, bool said)
 {
-	if (fd >= 0 && write(fd, &rc, sizeof(rc)) != sizeof(rc))
+	const struct word word = {rc, said};
+
+	if (fd >= 0 && write(fd, &word, sizeof(word)) != sizeof(word))
 		log_debug("nobody waits for the mount");
 }
 
 void
 server_ready(struct server *server)
 {
-	write_status(server->ready_fd, 0);
+	write_status(server->ready_fd, 0, true);
 	if (server->ready_fd >= 0)
 		(void)close(server->ready_fd);
 	server->ready_fd = -1;
@@ -213,7 +221,7 @@ server_ready(struct server *server)
 
 /* Leave the terminal, the folder and the caller's files. */
 static int
-detach(void)
+detach(struct server *server)
 {
 	int null = open("/dev/null", O_RDWR);
 
@@ -221,6 +229,7 @@ detach(void)
 		return -errno;
 	(void)setsid();
 	log_set_sink(helper_say);
+	server->detached = true;
 	for (int fd = 0; fd <= 2; fd++)
 		if (dup2(null, fd) < 0)
 			return -errno;
@@ -299,10 +308,12 @@ confine(const struct server *server)
 static int
 serve_mounted(struct server *server, bool foreground)
 {
-	int rc = foreground ? 0 : detach();
+	int rc = server->read_only
+	    ? 0
+	    : session_mark_mounted(server->session, server->dir);
 
-	if (rc == 0 && !server->read_only)
-		rc = session_mark_mounted(server->session, server->dir);
+	if (rc == 0 && !foreground)
+		rc = detach(server);
 	if (rc == 0) {
 		confine(server);
 		if (!server->read_only)
@@ -394,22 +405,28 @@ run(const struct mount_options *options, const struct mount_plan *plan,
 	session_close(server.session);
 	pool_close(server.pool);
 	helper_close();
-	write_status(server.ready_fd, rc < 0 ? rc : -EIO);
+	write_status(server.ready_fd, rc < 0 ? rc : -EIO,
+	    !server.detached && log_errors_said() > 0);
 	return rc;
 }
 
 /* In the command's process: wait for the daemon's word. */
 static int
-await_daemon(int fd, pid_t child)
+await_daemon(int fd, pid_t child, const char *dir)
 {
-	int rc = 0, status;
+	struct word word;
+	int status;
 	ssize_t n;
 
 	do
-		n = read(fd, &rc, sizeof(rc));
+		n = read(fd, &word, sizeof(word));
 	while (n < 0 && errno == EINTR);
-	if (n == sizeof(rc))
-		return rc;
+	if (n == sizeof(word)) {
+		if (word.rc < 0 && !word.said)
+			log_error("'%s' cannot be mounted: %s", dir,
+			    strerror(-word.rc));
+		return word.rc;
+	}
 	(void)waitpid(child, &status, 0);
 	log_error("the daemon ended before the mount was up");
 	return -EIO;
@@ -438,7 +455,7 @@ run_as_daemon(const struct mount_options *options,
 		_exit(rc < 0 ? 1 : 0);
 	}
 	(void)close(ends[1]);
-	rc = await_daemon(ends[0], child);
+	rc = await_daemon(ends[0], child, dir);
 	(void)close(ends[0]);
 	return rc;
 }

@@ -1,5 +1,6 @@
 /* The host file of an overlay, and how another one takes its place. */
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +15,18 @@ struct host_file {
 	char *path;       /* for messages */
 	const char *base; /* its last component */
 	char *temp;       /* the name until it takes its place */
+	atomic_bool said; /* that it cannot be read */
 };
+
+/* Reading failed: say so, once for each file. */
+static int
+unreadable(struct host_file *f, uint64_t off, int rc)
+{
+	if (!atomic_exchange(&f->said, true))
+		log_error("'%s' cannot be read at byte %llu: %s", f->file.name,
+		    (unsigned long long)off, strerror(-rc));
+	return rc;
+}
 
 static int
 host_read(struct overlay_file *file, uint64_t off, void *buf, size_t len)
@@ -28,7 +40,7 @@ host_read(struct overlay_file *file, uint64_t off, void *buf, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
+			return n < 0 ? unreadable(f, off, -errno) : -EIO;
 		p += n;
 		off += (uint64_t)n;
 		len -= (size_t)n;

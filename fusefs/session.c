@@ -160,6 +160,15 @@ open_image(struct opening *o)
 	return session_identity(session->image, &session->id);
 }
 
+/* The overlay cannot be opened: say so, unless what is wrong was said. */
+static int
+say_overlay(const char *path, int rc, unsigned errors)
+{
+	if (log_errors_said() == errors)
+		log_error("'%s' cannot be read: %s", path, strerror(-rc));
+	return rc;
+}
+
 /* What the overlay file of the session has to do with its image. */
 enum relation { NO_OVERLAY, BELONGS, COMMITTED };
 
@@ -168,13 +177,14 @@ compare_base(
     struct opening *o, const char *overlay, struct overlay_id *made_for)
 {
 	struct session *session = o->session;
+	unsigned errors = log_errors_said();
 	const char *hex;
 	int rc = overlay_read_id(overlay, made_for);
 
 	if (rc == -ENOENT)
 		return NO_OVERLAY;
 	if (rc < 0)
-		return rc;
+		return say_overlay(overlay, rc, errors);
 	if (memcmp(made_for, &session->id, sizeof(*made_for)) == 0)
 		return BELONGS;
 	hex = session_base_get(&o->base, "next", session->name, 0);
@@ -240,13 +250,14 @@ open_overlay(struct opening *o, const char *path, const struct overlay_id *id)
 	bool writer = o->options->mode == SESSION_WRITE;
 	struct blkdev *base = blkdev_ref(session->image->dev);
 	struct overlay_info info;
+	unsigned errors = log_errors_said();
 	int rc = overlay_open(
 	    path, id, base, writer ? 0 : OVERLAY_READ_ONLY, &session->overlay);
 
 	if (rc < 0) {
 		session->overlay = NULL;
 		blkdev_close(base);
-		return rc;
+		return say_overlay(path, rc, errors);
 	}
 	overlay_info(session->overlay, &info);
 	session->exists = info.transactions > 0;

@@ -116,6 +116,9 @@ parse(struct session_base *base, FILE *f)
 			rc = parse_line(base, text);
 		first = false;
 	}
+	/* Not to be read is not to end. */
+	if (rc == 0 && !feof(f))
+		return -EIO;
 	return rc < 0 ? rc : first ? -EINVAL : 0;
 }
 
@@ -150,8 +153,8 @@ write_text(int fd, const struct session_base *base)
 	for (size_t i = 0; i < base->n; i++)
 		(void)fprintf(f, "%s\t%s\t%s\n", base->line[i].verb,
 		    base->line[i].name, base->line[i].value);
-	if (fflush(f) != 0 || fsync(fd) < 0)
-		return -errno;
+	if (fflush(f) != 0 || ferror(f) || fsync(fd) < 0)
+		return errno != 0 ? -errno : -EIO;
 	return 0;
 }
 

@@ -157,7 +157,8 @@ bool blkdev_sparse_is_hole(struct blkdev *dev, uint64_t off, uint64_t len);
 
 /*
  * The host file or block device at path, read-only.  -errno of open(2);
- * -EISDIR; -EINVAL for what has no size (fifo, terminal).
+ * -EISDIR; -EINVAL for what has no size (fifo, terminal).  A read that fails
+ * later is said, with its place, once for each device opened.
  */
 MUST_CHECK int blkdev_file_open(const char *path, struct blkdev **out);
 

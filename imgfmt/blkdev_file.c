@@ -1,21 +1,37 @@
 /* A host file or block device. */
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "blkdev.h"
 #include "compat.h"
+#include "log.h"
 
 struct file {
 	struct blkdev dev;
 	int fd;
+	char *name; /* or NULL: who opened it says what fails */
+	atomic_bool said;
 };
+
+/* Reading failed: say so, once for each file. */
+static int
+unreadable(struct file *f, uint64_t off, int rc, const char *why)
+{
+	if (f->name != NULL && !atomic_exchange(&f->said, true))
+		log_error("'%s' cannot be read at byte %llu: %s", f->name,
+		    (unsigned long long)off, why);
+	return rc;
+}
 
 static int
 file_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
 {
-	int fd = ((struct file *)dev)->fd;
+	struct file *f = (struct file *)dev;
+	int fd = f->fd;
 	char *p = buf;
 
 	while (len > 0) {
@@ -24,9 +40,10 @@ file_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return -errno;
+			return unreadable(f, off, -errno, strerror(errno));
 		if (n == 0)
-			return -EIO; /* the file shrank under us */
+			return unreadable(
+			    f, off, -EIO, "it has become shorter");
 		p += n;
 		off += (uint64_t)n;
 		len -= (size_t)n;
@@ -83,6 +100,7 @@ static void
 file_close(struct blkdev *dev)
 {
 	close(((struct file *)dev)->fd);
+	free(((struct file *)dev)->name);
 	free(dev);
 }
 
@@ -123,12 +141,13 @@ blkdev_file_adopt(int fd, bool writable, struct blkdev **out)
 	uint64_t size = 0;
 	int rc = size_of(fd, &size);
 
-	f = rc == 0 ? malloc(sizeof(*f)) : NULL;
+	f = rc == 0 ? calloc(1, sizeof(*f)) : NULL;
 	if (f == NULL) {
 		close(fd);
 		return rc < 0 ? rc : -ENOMEM;
 	}
-	*f = (struct file){{&file_ops, size, writable, 0}, fd};
+	f->dev = (struct blkdev){&file_ops, size, writable, 0};
+	f->fd = fd;
 	*out = &f->dev;
 	return 0;
 }
@@ -139,5 +158,9 @@ blkdev_file_open(const char *path, struct blkdev **out)
 	/* Non-blocking, so that a fifo is refused instead of waited for. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-	return fd < 0 ? -errno : blkdev_file_adopt(fd, false, out);
+	int rc = fd < 0 ? -errno : blkdev_file_adopt(fd, false, out);
+
+	if (rc == 0) /* without, it goes unnamed */
+		((struct file *)*out)->name = strdup(path);
+	return rc;
 }

@@ -1,6 +1,7 @@
 #include "log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 static void
@@ -12,6 +13,7 @@ log_to_stderr(enum log_level level, const char *line)
 
 static log_sink *current_sink = log_to_stderr;
 static enum log_level current_level = LOG_INFO_LEVEL;
+static atomic_uint errors;
 
 void
 log_set_sink(log_sink *sink)
@@ -31,11 +33,19 @@ log_shows(enum log_level level)
 	return level <= current_level;
 }
 
+unsigned
+log_errors_said(void)
+{
+	return atomic_load(&errors);
+}
+
 __attribute__((format(printf, 2, 0))) static void
 emit(enum log_level level, const char *format, va_list ap)
 {
 	char line[1024];
 
+	if (level == LOG_ERROR_LEVEL)
+		atomic_fetch_add(&errors, 1);
 	if (!log_shows(level))
 		return;
 	vsnprintf(line, sizeof(line), format, ap);

@@ -28,6 +28,9 @@ void log_set_level(enum log_level level);
 /* Whether lines of this level are shown. */
 int log_shows(enum log_level level);
 
+/* How many errors have been said: for who would say one in general terms. */
+unsigned log_errors_said(void);
+
 #define LOG_PRINTF __attribute__((format(printf, 1, 2)))
 LOG_PRINTF void log_error(const char *format, ...);
 LOG_PRINTF void log_warn(const char *format, ...);

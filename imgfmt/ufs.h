@@ -335,7 +335,8 @@ MUST_CHECK int ufs_allocate(
 /*
  * From now on, where on: data of files goes on where data was given out last,
  * beginning with the first cylinder group, wherever their inodes are, so that
- * files written one after the other lie so.  For who lays out an image.
+ * files written one after the other lie so; tails of files share blocks that
+ * are near.  For who lays out an image.
  */
 void ufs_follow(struct ufs *fs, bool on);
 

@@ -18,6 +18,8 @@
 #include "log.h"
 #include "ufs_impl.h"
 
+enum { FOLLOW_BACK = 3 }; /* blocks: see ufs_follow */
+
 /* What a group is asked for. */
 struct request {
 	bool inode;
@@ -62,6 +64,16 @@ counts_of(struct ufs *fs, uint32_t cgx, struct ufs_csum *out)
 	return 0;
 }
 
+/* Where tails may lie that follow: few blocks before what was given last. */
+static uint32_t
+followed(const struct ufs *fs, const struct ufs_cg *cg)
+{
+	uint32_t last = cg->rotor > cg->frotor ? cg->rotor : cg->frotor;
+	uint32_t back = FOLLOW_BACK << fs->sb.fragshift;
+
+	return last > back ? last - back : 0;
+}
+
 /* The place in cg that is best for want: a fragment's index, or -1. */
 static int64_t
 place_in(
@@ -75,7 +87,11 @@ place_in(
 	if (want->nfrags == fs->sb.frag)
 		return ufs_cgmap_find_block(fs, cg, near);
 	/* Tails lie together, so that few clusters are touched for them. */
-	at = ufs_cgmap_find_frags(fs, cg, cg->frotor, want->nfrags);
+	if (!fs->follow)
+		at = ufs_cgmap_find_frags(fs, cg, cg->frotor, want->nfrags);
+	else
+		at = ufs_cgmap_find_frags_near(
+		    fs, cg, followed(fs, cg), want->nfrags);
 	if (at < 0)
 		at = ufs_cgmap_find_block(fs, cg, near);
 	return at;

@@ -229,18 +229,30 @@ fit_frags(const struct ufs *fs, const struct ufs_cg *cg, uint32_t from,
 	return found;
 }
 
+static uint32_t
+blocks_of(const struct ufs *fs, const struct ufs_cg *cg)
+{
+	return (cg->nfrags + fs->sb.frag - 1) >> fs->sb.fragshift;
+}
+
+int64_t
+ufs_cgmap_find_frags_near(
+    const struct ufs *fs, const struct ufs_cg *cg, uint32_t from, uint32_t n)
+{
+	uint32_t start = from >> fs->sb.fragshift, end = blocks_of(fs, cg);
+
+	if (start >= end)
+		start = 0;
+	return fit_frags(fs, cg, start, least(start + NEARBY, end), n);
+}
+
 int64_t
 ufs_cgmap_find_frags(
     const struct ufs *fs, const struct ufs_cg *cg, uint32_t from, uint32_t n)
 {
-	uint32_t start = from >> fs->sb.fragshift;
-	uint32_t end = (cg->nfrags + fs->sb.frag - 1) >> fs->sb.fragshift;
-	int64_t found;
+	int64_t found = ufs_cgmap_find_frags_near(fs, cg, from, n);
 
-	if (start >= end)
-		start = 0;
-	found = fit_frags(fs, cg, start, least(start + NEARBY, end), n);
-	return found >= 0 ? found : fit_frags(fs, cg, 0, end, n);
+	return found >= 0 ? found : fit_frags(fs, cg, 0, blocks_of(fs, cg), n);
 }
 
 int64_t

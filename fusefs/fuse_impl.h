@@ -48,8 +48,9 @@ struct server {
 	struct flusher *flusher; /* NULL: read-only */
 	const char *dir;         /* mount point, as the kernel sees it */
 	bool read_only, fakeroot, grpid;
-	bool no_flags; /* chflags(1) is kept but not obeyed */
-	bool acls;     /* the kernel checks access control lists */
+	bool no_flags;          /* chflags(1) is kept but not obeyed */
+	bool acls;              /* the kernel checks access control lists */
+	struct dir_cache *dirs; /* of a read-only mount, or NULL */
 	uint32_t block_size;
 	atomic_int_fast64_t changed; /* when, where the view keeps no times */
 	bool detached; /* who mounted does not see messages any more */
@@ -129,6 +130,10 @@ struct dir_handle;
 
 MUST_CHECK int dir_handle_open(struct dir_handle **out);
 void dir_handle_close(struct dir_handle *dir);
+
+/* Handles by inode number, for directories that nobody opens. */
+MUST_CHECK int dir_cache_open(struct dir_cache **out);
+void dir_cache_close(struct dir_cache *cache); /* NULL is fine */
 
 /*
  * Reply with entries from position off on, as readdir or readdirplus.

@@ -402,6 +402,7 @@ run(const struct mount_options *options, const struct mount_plan *plan,
 	fuse_opt_free_args(&args);
 	flusher_close(server.flusher);
 	nodes_close(server.nodes);
+	dir_cache_close(server.dirs);
 	session_close(server.session);
 	pool_close(server.pool);
 	helper_close();

@@ -237,7 +237,7 @@ void
 ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct dir_handle *dir;
-	int rc = dir_handle_open(&dir);
+	int rc = server_of(req)->dirs != NULL ? -ENOSYS : dir_handle_open(&dir);
 
 	(void)ino;
 	if (rc < 0) {
@@ -245,6 +245,9 @@ ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = (uintptr_t)dir;
+	/* what was listed stays: whatever changes, the kernel has asked for */
+	fi->cache_readdir = 1;
+	fi->keep_cache = 1;
 	if (fuse_reply_open(req, fi) < 0)
 		dir_handle_close(dir);
 }
@@ -301,17 +304,24 @@ ops_init(void *userdata, struct fuse_conn_info *conn)
 	/*
 	 * O_TRUNC as a request of its own: the kernel then takes set-id bits
 	 * off by itself.  Data moves by copying: it lies in caches of ours.
+	 * Directories are listed with attributes at once, not only where the
+	 * kernel guesses that they will be asked for.
 	 */
 	conn->want &= ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC |
 	    FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV |
 	    FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_SPLICE_READ |
-	    FUSE_CAP_SPLICE_WRITE | FUSE_CAP_AUTO_INVAL_DATA);
+	    FUSE_CAP_SPLICE_WRITE | FUSE_CAP_AUTO_INVAL_DATA |
+	    FUSE_CAP_READDIRPLUS_AUTO);
 	conn->want |= conn->capable &
 	    (FUSE_CAP_ASYNC_READ | FUSE_CAP_READDIRPLUS |
-		FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
-		FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_IOCTL_DIR |
-		FUSE_CAP_EXPORT_SUPPORT);
+		FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS |
+		FUSE_CAP_IOCTL_DIR | FUSE_CAP_EXPORT_SUPPORT);
 	want_acls(server, conn);
+	/* no memory, no matter: then directories are opened */
+	if (server->read_only &&
+	    (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0 &&
+	    dir_cache_open(&server->dirs) < 0)
+		server->dirs = NULL;
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
 	server_ready(server);

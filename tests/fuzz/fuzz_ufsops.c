@@ -105,6 +105,7 @@ make(struct shape *shape, unsigned number)
 		.block_size = 4096,
 		.frag_size = 1024,
 		.check_hashes = true,
+		.flags = 0x010, /* access control lists */
 		.ncg = 2},
 	};
 	struct blkdev *dev, *keep;
@@ -309,6 +310,50 @@ do_xattr(struct work *w)
 }
 
 static void
+do_acl(struct work *w)
+{
+	static const uint16_t tags[] = {UFS_ACL_USER_OBJ, UFS_ACL_GROUP_OBJ,
+	    UFS_ACL_OTHER, UFS_ACL_USER, UFS_ACL_GROUP, UFS_ACL_MASK};
+	uint64_t node = *some_node(w);
+	uint32_t n = fuzz_word(&w->in, 1), kind = n / 64 % 2;
+	struct ufs_acl acl = {.n = n % 40 < UFS_ACL_MOST ? n % 40 : 3};
+
+	for (unsigned i = 0; i < acl.n; i++)
+		acl.entry[i] = (struct ufs_acl_entry){
+		    .tag = i < 3 ? tags[i] : tags[fuzz_word(&w->in, 1) % 6],
+		    .perm = 5,
+		    .id = i};
+	if (n < 64) /* whatever an image may hold */
+		(void)!ufs_xattr_set(w->fs, node, UFS_EA_SYSTEM,
+		    kind ? "posix1e.acl_default" : "posix1e.acl_access", &acl,
+		    n * 8 % sizeof(acl), 0);
+	else
+		(void)!ufs_acl_set(w->fs, node, kind, &acl);
+	(void)!ufs_acl_get(w->fs, node, kind, &acl);
+}
+
+/* Names for many blocks of directory; those in the middle go again. */
+static void
+do_crowd(struct work *w)
+{
+	const struct ufs_new what = {.mode = S_IFREG | 0600};
+	uint64_t dir = *some_node(w);
+	struct ufs_attr attr;
+
+	for (int i = 0; i < 60; i++) {
+		int len = snprintf(
+		    w->name, sizeof(w->name), "%0100d", i < 40 ? i : i - 20);
+
+		if (i < 40)
+			(void)!ufs_create(
+			    w->fs, dir, w->name, (size_t)len, &what, &attr);
+		else
+			(void)!ufs_remove(
+			    w->fs, dir, w->name, (size_t)len, false);
+	}
+}
+
+static void
 do_look(struct work *w)
 {
 	uint64_t dir = *some_node(w), *node = some_node(w);
@@ -349,7 +394,7 @@ operate(struct work *w)
 {
 	static void (*const operation[])(struct work *) = {do_create, do_link,
 	    do_remove, do_rename, do_write, do_read, do_setattr, do_allocate,
-	    do_xattr, do_look, do_pin, do_flush};
+	    do_xattr, do_look, do_pin, do_flush, do_acl, do_crowd};
 	const size_t n = sizeof(operation) / sizeof(operation[0]);
 
 	w->node[0] = UFS_ROOT;
@@ -382,6 +427,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (w.fs == NULL)
 		w.fs = open_over(blkdev_ref(dev), false);
 	if (w.fs != NULL) {
+		const uint64_t nameless = 3 + damages;
+
+		if (damages > 4) /* as a session's note claims */
+			(void)!ufs_reap(w.fs, &nameless, 1);
 		operate(&w);
 		rc = ufs_flush(w.fs);
 		ufs_close(w.fs);

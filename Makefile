@@ -288,6 +288,7 @@ UNIT = \
 	tests/unit/test_part \
 	tests/unit/test_plan \
 	tests/unit/test_session \
+	tests/unit/test_session_gz \
 	tests/unit/test_session_device \
 	tests/unit/test_sparse \
 	tests/unit/test_tree \

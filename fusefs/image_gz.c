@@ -14,7 +14,10 @@
 #include "../imgfmt/log.h"
 #include "image_impl.h"
 
-enum { SAMPLE = 64 << 10 };
+enum {
+	SAMPLE = 64 << 10,
+	PEEK_LEN = 320 << 10, /* reaches every place of a superblock */
+};
 
 /* No deflate stream grows by more than this factor (RFC 1951). */
 enum { GZ_RATIO_MAX = 1032 };
@@ -62,6 +65,35 @@ inflate_to(struct image_walk *walk, int fd)
 	if (rc == 0)
 		rc = blkdev_flush(out);
 	return rc;
+}
+
+/*
+ * Refuse what the first bytes show to be no image, which inflated may be a
+ * thousand times as large.  What is damaged is for inflating to tell.
+ */
+static int
+refuse_foreign(struct image_walk *walk)
+{
+	scoped(freep) uint8_t *head = malloc(PEEK_LEN);
+	scoped(blkdev_closep) struct blkdev *mem = NULL;
+	int64_t n;
+	int rc;
+
+	if (head == NULL)
+		return -ENOMEM;
+	n = gz_peek(walk->dev, head, PEEK_LEN);
+	if (n < 0)
+		return n == -ECORRUPT ? 0 : (int)n;
+	rc = blkdev_mem_open((uint64_t)n, &mem);
+	if (rc == 0)
+		rc = blkdev_write(mem, 0, head, (size_t)n);
+	if (rc == 0)
+		rc = image_identify(mem);
+	if (rc != IMAGE_UNKNOWN)
+		return rc < 0 ? rc : 0;
+	log_error("what '%s' holds is %s: %s", image_walk_place(walk),
+	    image_kind_name(IMAGE_UNKNOWN), image_kind_advice(IMAGE_UNKNOWN));
+	return -EINVAL;
 }
 
 /* An unlinked file in dir. */
@@ -169,10 +201,12 @@ int
 image_enter_gz(struct image_walk *walk)
 {
 	struct blkdev *dev = NULL;
-	int rc = walk->options->scratch != NULL
-	    ? inflate_into_folder(walk, &dev)
-	    : inflate_anonymous(walk, &dev);
+	int rc = refuse_foreign(walk);
 
+	if (rc < 0)
+		return rc;
+	rc = walk->options->scratch != NULL ? inflate_into_folder(walk, &dev)
+					    : inflate_anonymous(walk, &dev);
 	if (rc < 0) {
 		if (rc == -ENOSPC)
 			log_error("'%s': no space to unpack it into",

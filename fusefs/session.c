@@ -124,6 +124,7 @@ give_folder_back(struct opening *o)
 {
 	if (!o->made_folder || o->session->folder < 0)
 		return;
+	session_remove_inflated(o->session->folder);
 	(void)unlinkat(o->session->folder, "lock", 0);
 	(void)rmdir(o->session->dir);
 }

@@ -16,6 +16,25 @@ ends_with(const char *text, const char *end)
 	return len >= tail && strcmp(text + len - tail, end) == 0;
 }
 
+static void
+closedirp(DIR **dir)
+{
+	if (*dir != NULL)
+		(void)closedir(*dir);
+}
+
+void
+session_remove_inflated(int folder)
+{
+	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scoped(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		if (ends_with(entry->d_name, ".inflated"))
+			(void)unlinkat(folder, entry->d_name, 0);
+}
+
 /* NAME.overlay (also while it is being rewritten), NAME.HASH.inflated. */
 static bool
 is_file_of(const char *file, const char *name)
@@ -25,13 +44,6 @@ is_file_of(const char *file, const char *name)
 	return strncmp(file, name, len) == 0 && file[len] == '.' &&
 	    (strncmp(file + len, ".overlay", 8) == 0 ||
 		ends_with(file + len, ".inflated"));
-}
-
-static void
-closedirp(DIR **dir)
-{
-	if (*dir != NULL)
-		(void)closedir(*dir);
 }
 
 /*

@@ -106,6 +106,11 @@ session_base_kind(const struct session *session)
 MUST_CHECK int session_add_fs(
     struct session *session, const struct session_options *asked);
 
+/* -- session_end.c --------------------------------------------------------- */
+
+/* Remove the inflated copies in folder, whatever they are of. */
+void session_remove_inflated(int folder);
+
 /* -- session.c ------------------------------------------------------------- */
 
 /* "FOLDER/NAMEsuffix", to be freed; NULL when out of memory. */

@@ -21,6 +21,9 @@ struct walk {
 	struct radix links; /* id: node of a file with more names */
 	struct radix dirs;  /* id: node of every directory */
 	bool has_journal;   /* in the root: soft updates' */
+	/* Bytes of the device that no file has been seen to have.  No block of
+	 * a UFS has two files; one that says so could make us read for ever. */
+	uint64_t room;
 };
 
 /* rc, said where the file system has not said it. */
@@ -59,8 +62,8 @@ read_target(struct walk *w, const char *path, const struct view_node *from,
 }
 
 static int
-read_content(
-    struct walk *w, const struct view_node *from, struct tree_node *node)
+read_content(struct walk *w, const char *path, const struct view_node *from,
+    struct tree_node *node)
 {
 	uint64_t off = 0;
 	int rc = 0;
@@ -72,6 +75,11 @@ read_content(
 		struct ufs_run run;
 
 		rc = view_map(w->v, from, off, &run);
+		if (rc == 0 && run.dev_off != 0 && run.len > w->room)
+			return damaged(
+			    w, path, "files have more blocks than there are");
+		if (rc == 0 && run.dev_off != 0 && w->v->fs != NULL)
+			w->room -= run.len;
 		if (rc == 0 && run.dev_off != 0)
 			rc = tree_add_run(node, off, run.len, run.dev_off);
 		if (rc == 0)
@@ -115,7 +123,7 @@ make_node(struct walk *w, const char *path, const struct view_node *from,
 	if (S_ISLNK(from->mode))
 		rc = read_target(w, path, from, node);
 	else if (S_ISREG(from->mode))
-		rc = read_content(w, from, node);
+		rc = read_content(w, path, from, node);
 	if (rc == 0)
 		rc = view_xattrs(w->v, from, add_xattr, node);
 	if (rc < 0)
@@ -265,6 +273,7 @@ tree_add_view(struct tree *t, struct view *v, const char *path)
 	struct walk w = {
 	    .t = t,
 	    .v = v,
+	    .room = view_device(v)->size,
 	    .image = v->iso != NULL ? v->image->path : v->session->image->path,
 	};
 	int rc;

@@ -307,6 +307,18 @@ if command -v mksquashfs >/dev/null; then
 	mksquashfs "$tree/etc" "$work/x.sqfs" -quiet -no-progress >/dev/null
 	bad "a squashfs" 1 "squashfs" "$work/x.sqfs"
 fi
+mkdir "$work/small"
+if mount -t tmpfs -o size=300k none "$work/small" 2>/dev/null; then
+	our_mounts+=("$work/small")
+	for end in ufs uzip gz; do
+		refuse "$end on a full disk" 1 "small/x.$end.*No space" \
+			"$relive" convert -q "$base" -o "$work/small/x.$end"
+	done
+	check "nothing is left there" test -z "$(ls -A "$work/small")"
+	umount "$work/small"
+else
+	skip "a full disk" "no tmpfs"
+fi
 genisoimage -quiet -R -V PLAIN -o "$work/plain.iso" "$tree/etc" 2>/dev/null
 bad "an ISO without an image" 1 "holds no uzip or UFS" "$work/plain.iso"
 end

@@ -234,6 +234,32 @@ runs_join(void)
 	tree_release(&t);
 }
 
+static void
+what_is_missing_is_added_and_outlives_its_tree(void)
+{
+	struct tree_node *n;
+	struct tree t, from;
+
+	CHECK_EQ(tree_init(&t), 0);
+	CHECK_EQ(tree_init(&from), 0);
+	CHECK(kit_put(&t, "boot/loader", S_IFREG | 0644, "mine") != NULL);
+	CHECK(kit_put(&t, "etc", S_IFREG | 0644, "no directory") != NULL);
+	CHECK(kit_put(&from, "boot/loader", S_IFREG | 0644, "theirs") != NULL);
+	CHECK(kit_put(&from, "boot/lua/x.lua", S_IFREG | 0444, "x") != NULL);
+	CHECK(kit_put(&from, "etc/rc", S_IFREG | 0755, "rc") != NULL);
+	n = tree_find(&from, "boot/lua/x.lua");
+	CHECK_EQ(tree_put(&from, "test", "linked", &n), 0);
+	CHECK_EQ(tree_add_missing(&t, &from), 0);
+	tree_release(&from);
+	n = tree_find(&t, "boot/loader");
+	CHECK(n != NULL && strcmp(n->content.text, "mine") == 0);
+	n = tree_find(&t, "boot/lua/x.lua");
+	CHECK(n != NULL && n == tree_find(&t, "linked") && n->names == 2);
+	CHECK(n != NULL && strcmp(n->content.text, "x") == 0);
+	CHECK(tree_find(&t, "etc/rc") == NULL);
+	tree_release(&t);
+}
+
 TESTS({"paths become plain", paths_become_plain},
     {"bad paths are refused", bad_paths_are_refused},
     {"directories merge and the rest is replaced",
@@ -246,4 +272,6 @@ TESTS({"paths become plain", paths_become_plain},
     {"names are kept in order", names_are_kept_in_order},
     {"patterns leave out", patterns_leave_out},
     {"attributes find their name space", attributes_find_their_name_space},
+    {"what is missing is added and outlives its tree",
+	what_is_missing_is_added_and_outlives_its_tree},
     {"runs of data join", runs_join})

@@ -301,6 +301,52 @@ make_snapshot(struct lab *lab, uint32_t uid)
 	scratch_open(&lab->s);
 }
 
+/* Let the file of owner to be what that of owner from is, blocks and all. */
+static void
+copy_inode(struct lab *lab, uint32_t from, uint32_t to)
+{
+	enum { UID = 112, DINODE = 128 }; /* of UFS1 */
+	uint8_t raw[DINODE], that[DINODE] = {0};
+	uint64_t at = 0;
+
+	CHECK_EQ(ufs_flush(lab->s.fs), 0);
+	for (uint64_t off = 0; off < lab->s.dev->size; off += DINODE) {
+		uint32_t is;
+
+		CHECK_EQ(blkdev_read(lab->s.dev, off, raw, DINODE), 0);
+		memcpy(&is, raw + UID, sizeof(is));
+		if (is == from)
+			memcpy(that, raw, DINODE);
+		if (is == to)
+			at = off;
+	}
+	CHECK(at != 0);
+	CHECK_EQ(blkdev_write(lab->s.dev, at, that, DINODE), 0);
+	ufs_close(lab->s.fs);
+	scratch_open(&lab->s);
+}
+
+static void
+blocks_that_all_files_claim_are_refused(void)
+{
+	enum { A = 0x5a5b5c5d, B = 0x6a6b6c6d, MOST = 15 << 20 };
+	struct ufs_attr owner = {.uid = A}, got;
+	struct lab lab;
+	uint64_t a, b;
+
+	lab_open(&lab, 0); /* 24 MB */
+	a = put(&lab, UFS_ROOT, "a", S_IFREG | 0644);
+	b = put(&lab, UFS_ROOT, "b", S_IFREG | 0644);
+	CHECK_EQ(ufs_allocate(lab.s.fs, a, UFS_ALLOC, 0, MOST), 0);
+	CHECK_EQ(ufs_setattr(lab.s.fs, a, UFS_SET_UID, &owner, &got), 0);
+	owner.uid = B;
+	CHECK_EQ(ufs_setattr(lab.s.fs, b, UFS_SET_UID, &owner, &got), 0);
+	copy_inode(&lab, A, B);
+	CHECK_EQ(lab_read(&lab, "/"), -ECORRUPT);
+	CHECK(kit_heard("'/b': files have more blocks than there are"));
+	lab_close(&lab);
+}
+
 static void
 what_belongs_to_the_file_system_is_counted(void)
 {
@@ -351,6 +397,8 @@ TESTS({"attributes arrive", attributes_arrive},
     {"damage is refused", damage_is_refused},
     {"too many directories within one another are refused",
 	too_many_directories_within_one_another_are_refused},
+    {"blocks that all files claim are refused",
+	blocks_that_all_files_claim_are_refused},
     {"what belongs to the file system is counted",
 	what_belongs_to_the_file_system_is_counted},
     {"what is excluded is not read", what_is_excluded_is_not_read})

@@ -45,6 +45,7 @@ IMGFMT = \
 	imgfmt/iso_area.c \
 	imgfmt/iso_boot.c \
 	imgfmt/iso_bootfix.c \
+	imgfmt/iso_cdboot.c \
 	imgfmt/iso_check.c \
 	imgfmt/iso_edit.c \
 	imgfmt/iso_edit_dir.c \
@@ -129,7 +130,9 @@ FUSEFS = \
 	fusefs/fuse_relive.c \
 	fusefs/fuse_signals.c \
 	fusefs/fuse_umount.c \
+	fusefs/fuse_view_all.c \
 	fusefs/fuse_view_block.c \
+	fusefs/fuse_volumes.c \
 	fusefs/image.c \
 	fusefs/image_find.c \
 	fusefs/image_gz.c \
@@ -150,6 +153,7 @@ FUSEFS = \
 	fusefs/session_end.c \
 	fusefs/session_fs.c \
 	fusefs/session_id.c \
+	fusefs/session_iso.c \
 	fusefs/session_lock.c \
 	fusefs/session_place.c \
 
@@ -182,6 +186,7 @@ MKIMAGE = \
 	mkimage/commit_uzip.c \
 	mkimage/commit_verify.c \
 	mkimage/commit_warn.c \
+	mkimage/commit_whole.c \
 	mkimage/container.c \
 	mkimage/convert.c \
 	mkimage/convert_how.c \
@@ -214,6 +219,7 @@ MKIMAGE = \
 	mkimage/loader_conf.c \
 	mkimage/order.c \
 	mkimage/outfile.c \
+	mkimage/parts.c \
 	mkimage/path.c \
 	mkimage/plan.c \
 	mkimage/progress.c \
@@ -290,6 +296,7 @@ UNIT = \
 	tests/unit/test_session \
 	tests/unit/test_session_gz \
 	tests/unit/test_session_device \
+	tests/unit/test_session_iso \
 	tests/unit/test_sparse \
 	tests/unit/test_tree \
 	tests/unit/test_tree_gzip \

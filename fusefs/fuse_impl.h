@@ -52,15 +52,26 @@ struct server {
 	bool acls;              /* the kernel checks access control lists */
 	struct dir_cache *dirs; /* of a read-only mount, or NULL */
 	uint32_t block_size;
+	uid_t uid; /* of who mounts, asked before it is confined */
+	gid_t gid;
 	atomic_int_fast64_t changed; /* when, where the view keeps no times */
 	bool detached; /* who mounted does not see messages any more */
 	int ready_fd;  /* told once the kernel has accepted the mount; or -1 */
+	/* Of several volumes in one mount; else NULL and zero. */
+	struct server *next;
+	uint64_t tag; /* in the kernel's inode numbers */
+	char *volume; /* its folder */
+	bool is_iso;  /* the ISO's own tree */
+	pthread_mutex_t lifting;
 };
+
+/* The volume that this thread works for; NULL: the mount's only one. */
+extern _Thread_local struct server *server_here;
 
 static inline struct server *
 server_of(fuse_req_t req)
 {
-	return fuse_req_userdata(req);
+	return server_here != NULL ? server_here : fuse_req_userdata(req);
 }
 
 /*
@@ -214,6 +225,7 @@ void reply_changed(fuse_req_t req, int rc);
 
 extern const struct fuse_lowlevel_ops fuse_handlers;
 extern const struct fuse_lowlevel_ops fuse_block_handlers;
+extern const struct fuse_lowlevel_ops fuse_all_handlers;
 
 /* What the kernel is told of us: the same for all views. */
 void ops_init(void *userdata, struct fuse_conn_info *conn);
@@ -261,6 +273,24 @@ void ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
     size_t out_size);
 void ops_symlink(
     fuse_req_t req, const char *target, fuse_ino_t dir, const char *name);
+
+/* -- fuse_view_all.c, fuse_volumes.c --------------------------------------- */
+
+/*
+ * first serves the live root of an ISO: add servers behind it for the ISO's
+ * own tree and for further images.  how: as first's session was opened.
+ */
+MUST_CHECK int volumes_open(
+    struct server *first, const struct session_options *how);
+/* Close those added. */
+void volumes_close(struct server *first);
+/* flush_now of all; the first error. */
+MUST_CHECK int volumes_flush(struct server *first);
+
+/* The folder that holds those of the volumes; replies. */
+void volumes_stat(struct server *first, struct stat *st);
+void volumes_lookup(fuse_req_t req, const char *name);
+void volumes_readdir(fuse_req_t req, size_t size, off_t off, bool plus);
 
 /* -- fuse_main.c ----------------------------------------------------------- */
 

@@ -138,9 +138,10 @@ make_args(const struct mount_options *options, const struct mount_plan *plan,
 	return rc;
 }
 
+/* The session, and with --view all those beside it. */
 static int
-open_session(const struct mount_options *options, const struct mount_plan *plan,
-    struct pool *pool, struct session **out)
+open_sessions(const struct mount_options *options,
+    const struct mount_plan *plan, struct server *server)
 {
 	const struct session_options how = {
 	    .mode = plan->read_only ? SESSION_SNAPSHOT : SESSION_WRITE,
@@ -150,10 +151,12 @@ open_session(const struct mount_options *options, const struct mount_plan *plan,
 	    .size_limit =
 		plan->size_limit != 0 ? plan->size_limit : options->size_limit,
 	    .wait = true,
-	    .image = {.pool = pool},
+	    .image = {.pool = server->pool},
 	};
-	int rc = session_open(options->address, &how, out);
+	int rc = session_open(options->address, &how, &server->session);
 
+	if (rc == 0 && options->view == MOUNT_ALL)
+		rc = volumes_open(server, &how);
 	return rc == -EINVAL ? -ENOTSUP : rc; /* -EINVAL is for options */
 }
 
@@ -179,7 +182,7 @@ start_server(struct server *server, const struct mount_plan *plan)
 	struct ufs_info info;
 
 	server->fs = server->session->fs;
-	server->read_only = plan->read_only;
+	server->read_only |= plan->read_only;
 	server->fakeroot = plan->fakeroot;
 	server->grpid = plan->grpid;
 	server->no_flags = plan->no_flags;
@@ -191,6 +194,27 @@ start_server(struct server *server, const struct mount_plan *plan)
 	if (server->read_only)
 		return 0;
 	return server->fs == NULL ? 0 : nodes_open(server->fs, &server->nodes);
+}
+
+static int
+start_servers(struct server *server, const struct mount_plan *plan)
+{
+	int rc = 0;
+
+	for (; server != NULL && rc == 0; server = server->next)
+		rc = start_server(server, plan);
+	return rc;
+}
+
+static int
+open_flushers(struct server *server)
+{
+	int rc = 0;
+
+	for (; server != NULL && rc == 0; server = server->next)
+		if (!server->read_only)
+			rc = flusher_open(server, &server->flusher);
+	return rc;
 }
 
 /* -- becoming a daemon ----------------------------------------------------- */
@@ -291,6 +315,24 @@ finish(struct server *server)
 	return 0;
 }
 
+static int
+finish_all(struct server *server)
+{
+	int worst = 0;
+
+	for (; server != NULL; server = server->next) {
+		int rc = 0;
+
+		flusher_close(server->flusher);
+		server->flusher = NULL;
+		if (!server->read_only)
+			rc = finish(server);
+		if (worst == 0)
+			worst = rc;
+	}
+	return worst;
+}
+
 /* From here on only what serving takes. */
 static void
 confine(const struct server *server)
@@ -316,8 +358,7 @@ serve_mounted(struct server *server, bool foreground)
 		rc = detach(server);
 	if (rc == 0) {
 		confine(server);
-		if (!server->read_only)
-			rc = flusher_open(server, &server->flusher);
+		rc = open_flushers(server);
 	}
 	if (rc == 0)
 		rc = signals_open(server);
@@ -347,12 +388,15 @@ static int
 serve(struct server *server, const struct mount_options *options,
     struct fuse_args *args)
 {
-	int rc, last = 0;
+	static const struct fuse_lowlevel_ops *const handlers[] = {
+	    [MOUNT_TREE] = &fuse_handlers,
+	    [MOUNT_BLOCK] = &fuse_block_handlers,
+	    [MOUNT_ALL] = &fuse_all_handlers,
+	};
+	int rc, last;
 
-	server->fuse = fuse_session_new(args,
-	    options->view == MOUNT_BLOCK ? &fuse_block_handlers
-					 : &fuse_handlers,
-	    sizeof(fuse_handlers), server);
+	server->fuse = fuse_session_new(
+	    args, handlers[options->view], sizeof(fuse_handlers), server);
 	if (server->fuse == NULL)
 		return -ENOTSUP; /* said by libfuse */
 	if (fuse_session_mount(server->fuse, server->dir) != 0) {
@@ -361,13 +405,10 @@ serve(struct server *server, const struct mount_options *options,
 	}
 	rc = serve_mounted(server, options->foreground || options->debug);
 	leave_mount(server);
-	if (!server->read_only) {
-		flusher_close(server->flusher);
-		server->flusher = NULL;
-		last = finish(server);
+	last = finish_all(server);
+	if (!server->read_only)
 		session_mark_unmounted(
 		    server->session, last < 0 ? strerror(-last) : NULL);
-	}
 	signals_close();
 	return rc < 0 ? rc : last;
 }
@@ -377,7 +418,10 @@ static int
 run(const struct mount_options *options, const struct mount_plan *plan,
     const char *dir, int ready_fd)
 {
-	struct server server = {.dir = dir, .ready_fd = ready_fd};
+	struct server server = {.dir = dir,
+	    .ready_fd = ready_fd,
+	    .uid = geteuid(),
+	    .gid = getegid()};
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	scoped(freep) char *source = NULL;
 	int rc = helper_open(dir);
@@ -387,10 +431,10 @@ run(const struct mount_options *options, const struct mount_plan *plan,
 	if (rc == 0)
 		rc = pool_open(0, &server.pool);
 	if (rc == 0)
-		rc = open_session(options, plan, server.pool, &server.session);
+		rc = open_sessions(options, plan, &server);
 	signals_block(true); /* until here: unpacking a .gz takes time */
 	if (rc == 0)
-		rc = start_server(&server, plan);
+		rc = start_servers(&server, plan);
 	if (rc == 0)
 		rc = make_source(options, server.session, &source);
 	if (rc == 0)
@@ -400,6 +444,7 @@ run(const struct mount_options *options, const struct mount_plan *plan,
 		rc = serve(&server, options, &args);
 	}
 	fuse_opt_free_args(&args);
+	volumes_close(&server);
 	flusher_close(server.flusher);
 	nodes_close(server.nodes);
 	dir_cache_close(server.dirs);

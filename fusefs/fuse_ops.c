@@ -50,7 +50,7 @@ stat_of(
     const struct server *server, const struct ufs_attr *attr, struct stat *st)
 {
 	*st = (struct stat){
-	    .st_ino = attr->ino,
+	    .st_ino = server->tag | attr->ino,
 	    .st_mode = attr->mode,
 	    .st_nlink = attr->nlink,
 	    .st_uid = attr->uid,
@@ -70,7 +70,7 @@ entry_of(const struct server *server, const struct ufs_attr *attr,
     struct fuse_entry_param *entry)
 {
 	*entry = (struct fuse_entry_param){
-	    .ino = swap_root(attr->ino),
+	    .ino = server->tag | swap_root(attr->ino),
 	    .generation = attr->gen,
 	    .attr_timeout = FOREVER,
 	    .entry_timeout = FOREVER,

@@ -43,7 +43,7 @@ wait_for_signals(void *arg)
 	ending_signals(&set);
 	if (sigwait(&set, &signal) != 0 || signal == SIGUSR2)
 		return NULL;
-	rc = flush_now(server->flusher);
+	rc = volumes_flush(server);
 	if (rc < 0)
 		log_error("flushing '%s' before the end: %s", server->dir,
 		    strerror(-rc));

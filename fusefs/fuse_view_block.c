@@ -34,8 +34,8 @@ block_stat(struct server *server, fuse_ino_t ino, struct stat *st)
 	    .st_ino = ino,
 	    .st_mode = is_disk ? S_IFREG | 0600 : S_IFDIR | 0755,
 	    .st_nlink = is_disk ? 1 : 2,
-	    .st_uid = geteuid(),
-	    .st_gid = getegid(),
+	    .st_uid = server->uid,
+	    .st_gid = server->gid,
 	    .st_blksize = BLOCK,
 	};
 	if (server->read_only)

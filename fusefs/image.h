@@ -148,5 +148,8 @@ MUST_CHECK int image_find(
  */
 MUST_CHECK int image_find_systems(
     struct iso *iso, struct image_found *found, unsigned n);
+/* Only those that can be edited; not more than n; how many. */
+MUST_CHECK int image_find_editable(
+    struct iso *iso, struct image_found *found, unsigned n);
 
 #endif

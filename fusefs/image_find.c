@@ -209,6 +209,28 @@ image_find_systems(struct iso *iso, struct image_found *found, unsigned n)
 	    iso, found, (unsigned)all < n ? (unsigned)all : n);
 }
 
+int
+image_find_editable(struct iso *iso, struct image_found *found, unsigned n)
+{
+	int all = image_find(iso, found, n), kept = 0;
+
+	for (int i = 0; i < all && i < (int)n; i++) {
+		scoped(blkdev_closep) struct blkdev *dev = NULL;
+		int rc = is_plain_image(&found[i]);
+
+		if (rc == 0 && found[i].kind == IMAGE_GZ) {
+			rc = iso_file_open(iso, &found[i].node, &dev);
+			if (rc == 0)
+				rc = gz_holds_image(dev);
+		}
+		if (rc < 0)
+			return rc;
+		if (rc > 0)
+			found[kept++] = found[i];
+	}
+	return all < 0 ? all : kept;
+}
+
 /* Nothing to edit was found: say what there is instead. */
 static void
 say_no_image(const char *place, const struct image_found *found, unsigned n)

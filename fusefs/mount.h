@@ -15,6 +15,7 @@
 enum mount_view {
 	MOUNT_TREE,  /* the live root */
 	MOUNT_BLOCK, /* one file, "disk": the device that holds it */
+	MOUNT_ALL,   /* of an ISO: "root", "iso", and further images */
 };
 
 struct mount_options {

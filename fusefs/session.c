@@ -60,6 +60,21 @@ say_unreadable(const char *dir, int rc)
 	return rc;
 }
 
+/* The folder is another session's, which has the lock. */
+static int
+join_folder(struct opening *o)
+{
+	struct session *session = o->session;
+
+	free(session->dir);
+	session->dir = strdup(o->options->beside->dir);
+	if (session->dir == NULL)
+		return -ENOMEM;
+	session->folder =
+	    open(session->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return session->folder < 0 ? say_folder(session->dir, -errno) : 0;
+}
+
 /* Make the folder for a writer, open it and take its lock. */
 static int
 claim_folder(struct opening *o)
@@ -68,6 +83,8 @@ claim_folder(struct opening *o)
 	struct stat st;
 	char *real;
 
+	if (o->options->beside != NULL)
+		return join_folder(o);
 	if (o->options->dir == NULL && stat(o->place.path, &st) == 0 &&
 	    !S_ISREG(st.st_mode)) {
 		log_error("'%s' is a device: name a folder for the session "
@@ -131,11 +148,31 @@ give_folder_back(struct opening *o)
 
 /* -- the base -------------------------------------------------------------- */
 
+/* Open what is asked for at address, of which only the file counts for an ISO.
+ */
+static int
+open_layers(struct opening *o, const char *address)
+{
+	struct session *session = o->session;
+	struct image_options options = o->options->image;
+	unsigned flags = 0;
+
+	if (options.cache_max == 0)
+		options.cache_max = CLUSTERS_KEPT;
+	if (options.scratch == NULL && session->folder >= 0)
+		options.scratch = session->dir;
+	if (o->options->content == SESSION_ISO) {
+		address = o->place.path;
+		flags = IMAGE_TOP_ONLY;
+	} else if (o->options->content != SESSION_UFS)
+		flags = IMAGE_ANY;
+	return image_open(address, &options, flags, &session->image);
+}
+
 static int
 open_image(struct opening *o)
 {
 	struct session *session = o->session;
-	struct image_options options = o->options->image;
 	scoped(freep) char *address = NULL;
 	char name[NAME_MAX + 1];
 	int rc;
@@ -145,20 +182,17 @@ open_image(struct opening *o)
 		address = NULL;
 		return -ENOMEM;
 	}
-	if (options.cache_max == 0)
-		options.cache_max = CLUSTERS_KEPT;
-	if (options.scratch == NULL && session->folder >= 0)
-		options.scratch = session->dir;
-	rc = image_open(address, &options,
-	    o->options->content == SESSION_UFS ? 0 : IMAGE_ANY,
-	    &session->image);
+	rc = open_layers(o, address);
 	if (rc < 0)
 		return rc;
-	image_overlay_name(session->image->inner, name);
-	session->name = strdup(name);
-	if (session->name == NULL)
-		return -ENOMEM;
-	return session_identity(session->image, &session->id);
+	if (o->options->content == SESSION_ISO) {
+		rc = session_iso_base(session);
+	} else {
+		image_overlay_name(session->image->inner, name);
+		session->name = strdup(name);
+		rc = session->name == NULL ? -ENOMEM : 0;
+	}
+	return rc < 0 ? rc : session_identity(session->image, &session->id);
 }
 
 /* The overlay cannot be opened: say so, unless what is wrong was said. */
@@ -218,8 +252,9 @@ record_base(struct opening *o)
 	session_base_drop(&o->base, "path", "");
 	rc = session_base_add(&o->base, "path", "", image->path);
 	if (rc == 0)
-		rc = session_base_add(
-		    &o->base, "image", session->name, image->inner);
+		rc = session_base_add(&o->base,
+		    o->options->content == SESSION_ISO ? "iso" : "image",
+		    session->name, image->inner);
 	if (rc == 0)
 		rc = session_base_add(&o->base, "base", session->name, hex);
 	return rc < 0 ? rc : session_base_write(session->folder, &o->base);
@@ -384,4 +419,41 @@ session_close(struct session *session)
 	if (session->lock >= 0)
 		(void)close(session->lock);
 	free(session);
+}
+
+int
+session_others(const struct session *session,
+    int (*each)(void *arg, const char *address), void *arg)
+{
+	struct session_base base;
+	const char *inner;
+	int rc = 0;
+
+	if (session->folder < 0)
+		return 0;
+	rc = session_base_read(session->folder, &base);
+	for (size_t i = 0; rc == 0 &&
+	     (inner = session_base_get(&base, "image", NULL, i)) != NULL;
+	     i++) {
+		scoped(freep) char *address = NULL;
+
+		if (strcmp(inner, session->image->inner) == 0)
+			continue;
+		if (asprintf(&address, "%s:%s", session->image->path, inner) <
+		    0) {
+			address = NULL;
+			rc = -ENOMEM;
+		} else
+			rc = each(arg, address);
+	}
+	session_base_release(&base);
+	return rc;
+}
+
+bool
+session_has_iso(const struct session *session)
+{
+	return session->folder >= 0 &&
+	    faccessat(session->folder, SESSION_ISO_NAME ".overlay", F_OK, 0) ==
+	    0;
 }

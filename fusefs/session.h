@@ -5,7 +5,8 @@
  *	lock           held (flock) by the one process that writes
  *	base           text: the address and identity of the base
  *	NAME.overlay   the overlay of the image NAME ("image" for an address
- *	               without inner path, else the path with '/' as '%')
+ *	               without inner path, else the path with '/' as '%';
+ *	               ":iso" for the ISO's own tree, ISOTREE.md)
  *	NAME.HASH.inflated  a .gz base, inflated once; HASH is of the .gz
  *	mount          text: pid and mount point, while mounted
  *
@@ -30,6 +31,7 @@ enum session_content {
 	SESSION_UFS,    /* a UFS: ->fs */
 	SESSION_ANY,    /* anything: ->fs where it is a UFS, else NULL */
 	SESSION_DEVICE, /* anything, edited as a device: ->fs is NULL */
+	SESSION_ISO,    /* an ISO, whose own tree is staged in ->fs */
 };
 
 struct session_options {
@@ -42,6 +44,9 @@ struct session_options {
 	uint64_t size_limit;
 	bool wait; /* for an umount under way, up to 10 s: a writer for the
 		      lock, a snapshot for the last flush */
+	/* Another session of the same folder, open for the same: its lock holds
+	 * for this one too.  NULL: none. */
+	const struct session *beside;
 	struct image_options image;
 };
 
@@ -143,12 +148,49 @@ MUST_CHECK int session_watch_end(struct session_watch *watch);
 /*
  * For commit --in-place, with the lock held: record durably that the base
  * will be the file at path (the finished new image), so that a crash between
- * here and the rename loses nothing.
+ * here and the rename loses nothing.  whole: everything of the session was
+ * committed, else session's image alone.
  */
 MUST_CHECK int session_record_successor(
-    struct session *session, const char *path);
-/* After the rename: drop the overlay of what has been committed. */
-MUST_CHECK int session_drop_overlay(struct session *session);
+    struct session *session, const char *path, bool whole);
+/* After the rename: drop the overlays of what has been committed. */
+MUST_CHECK int session_drop_overlay(struct session *session, bool whole);
+
+/*
+ * Further images of the session that were edited: call each with the address
+ * of one at a time, other than session's.  A non-zero answer stops and is
+ * returned.
+ */
+MUST_CHECK int session_others(const struct session *session,
+    int (*each)(void *arg, const char *address), void *arg);
+/* Whether the ISO's own tree has a staging area in the session's folder. */
+bool session_has_iso(const struct session *session);
+
+/* -- the ISO's own tree (ISOTREE.md); sessions of SESSION_ISO -------------- */
+
+struct iso_edit_node;
+
+/*
+ * Where in the ISO inode ino comes from: 1: *out, with which it still shares
+ * its data; 0: it is new, or was written to.
+ */
+MUST_CHECK int session_iso_origin(
+    const struct session *session, uint64_t ino, struct iso_node *out);
+
+/* The data of such a file; as ufs_read. */
+MUST_CHECK int64_t session_iso_read(const struct session *session,
+    const struct iso_node *node, uint64_t off, void *buf, size_t len);
+
+/*
+ * Before inode ino is written to or changes its size: take its data over, the
+ * first most bytes of it.  -EPERM: an image, which is edited as such.
+ */
+MUST_CHECK int session_iso_lift(
+    struct session *session, uint64_t ino, uint64_t most);
+
+/* The tree as iso_edit.h wants it; ids are inodes.  iso_edit_free it. */
+MUST_CHECK int session_iso_tree(
+    const struct session *session, struct iso_edit_node **out);
 
 /* The identity of an open image (DESIGN.md 6, "Base identity"). */
 MUST_CHECK int session_identity(

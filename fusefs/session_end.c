@@ -75,6 +75,24 @@ remove_files(int folder, const char *name, bool inflated_too)
 	return others;
 }
 
+/* Remove the files of every name in base, and its lines. */
+static int
+drop_all(int folder, struct session_base *base)
+{
+	int rc = 0;
+
+	while (base->n > 0 && rc >= 0) {
+		scoped(freep) char *name = strdup(base->line[0].name);
+
+		if (name == NULL)
+			return -ENOMEM;
+		if (name[0] != '\0')
+			rc = remove_files(folder, name, true);
+		session_base_drop(base, NULL, name);
+	}
+	return rc;
+}
+
 /* -- discard --------------------------------------------------------------- */
 
 /* The last image's files are gone: so goes the folder. */
@@ -92,31 +110,6 @@ remove_folder(int folder, const char *dir)
 	return 0;
 }
 
-/*
- * The name of the files that the place's address means.  It need not be
- * possible to open the image any more: with no inner address, the only image
- * that the session is about.
- */
-static int
-name_of(const struct session_place *place, const struct session_base *base,
-    char name[NAME_MAX + 1])
-{
-	const char *first = session_base_get(base, "image", NULL, 0);
-
-	if (place->inner[0] == '\0' && first != NULL) {
-		if (session_base_get(base, "image", NULL, 1) != NULL) {
-			log_error("the session '%s' is about several images, "
-				  "name one: '%s:%s' ...",
-			    place->dir, place->path, first);
-			return -EINVAL;
-		}
-		image_overlay_name(first, name);
-		return 0;
-	}
-	image_overlay_name(place->inner, name);
-	return 0;
-}
-
 static int
 discard_locked(const struct session_place *place, int folder)
 {
@@ -126,8 +119,11 @@ discard_locked(const struct session_place *place, int folder)
 
 	if (rc < 0)
 		return rc;
-	rc = name_of(place, &base, name);
-	if (rc == 0)
+	image_overlay_name(place->inner, name);
+	/* The image need not be there any more: without one, all of them. */
+	if (place->inner[0] == '\0')
+		rc = drop_all(folder, &base);
+	if (rc >= 0)
 		rc = remove_files(folder, name, true);
 	if (rc > 0) {
 		session_base_drop(&base, NULL, name);
@@ -166,11 +162,13 @@ session_discard(const char *address, const char *dir)
 
 /* The identity of what inner names in the host file at path. */
 static int
-identity_in(const char *path, const char *inner, struct overlay_id *out)
+identity_in(const char *path, const char *inner, unsigned flags,
+    char hex[SESSION_ID_HEX])
 {
 	const struct image_options options = {0};
 	scoped(image_closep) struct image *image = NULL;
 	scoped(freep) char *address = NULL;
+	struct overlay_id id;
 	int rc;
 
 	if (asprintf(&address, "%s%s%s", path, inner[0] == '\0' ? "" : ":",
@@ -178,9 +176,12 @@ identity_in(const char *path, const char *inner, struct overlay_id *out)
 		address = NULL;
 		return -ENOMEM;
 	}
-	rc =
-	    image_open(address, &options, IMAGE_NO_INFLATE | IMAGE_ANY, &image);
-	return rc < 0 ? rc : session_identity(image, out);
+	rc = image_open(address, &options, flags, &image);
+	if (rc == 0)
+		rc = session_identity(image, &id);
+	if (rc == 0)
+		session_id_to_hex(&id, hex);
+	return rc;
 }
 
 /* Whether one address lies within the other: a disk and its partition. */
@@ -194,50 +195,65 @@ overlap(const char *a, const char *b)
 	    (both == 0 || *rest == '\0' || *rest == ':');
 }
 
-/* Another image on the same ISO keeps its overlay where the commit moves it. */
+/*
+ * What line i says of another part of the same file: its overlay goes with
+ * this commit too ("next"), or is kept for where the commit moves it ("also").
+ */
 static int
-record_moved(
-    struct session_base *base, const struct session *session, const char *path)
+record_other(struct session_base *base, size_t i, const struct session *session,
+    const char *path, bool whole)
 {
-	size_t n = base->n;
+	scoped(freep) char *name = strdup(base->line[i].name);
+	const char *inner = base->line[i].value;
+	bool is_iso = strcmp(base->line[i].verb, "iso") == 0;
+	char hex[SESSION_ID_HEX];
+	int rc;
 
-	for (size_t i = 0; i < n; i++) {
-		scoped(freep) char *name = strdup(base->line[i].name);
-		struct overlay_id id;
-		char hex[SESSION_ID_HEX];
-		int rc;
+	if (name == NULL)
+		return -ENOMEM;
+	if ((!is_iso && strcmp(base->line[i].verb, "image") != 0) ||
+	    strcmp(name, session->name) == 0 || (is_iso && !whole) ||
+	    (!is_iso && overlap(inner, session->image->inner)))
+		return 0;
+	rc = identity_in(path, inner,
+	    is_iso ? IMAGE_TOP_ONLY : IMAGE_NO_INFLATE | IMAGE_ANY, hex);
+	return rc < 0
+	    ? rc
+	    : session_base_add(base, whole ? "next" : "also", name, hex);
+}
 
-		if (name == NULL)
-			return -ENOMEM;
-		if (strcmp(base->line[i].verb, "image") != 0 ||
-		    strcmp(name, session->name) == 0 ||
-		    overlap(base->line[i].value, session->image->inner))
-			continue;
-		rc = identity_in(path, base->line[i].value, &id);
-		if (rc < 0)
-			return rc;
-		session_id_to_hex(&id, hex);
-		rc = session_base_add(base, "also", name, hex);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+static int
+record_others(struct session_base *base, const struct session *session,
+    const char *path, bool whole)
+{
+	size_t n;
+	int rc = 0;
+
+	for (size_t i = 0; whole && i < base->n;)
+		if (strcmp(base->line[i].verb, "next") == 0) {
+			session_base_drop(base, "next", base->line[i].name);
+			i = 0;
+		} else
+			i++;
+	n = base->n;
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = record_other(base, i, session, path, whole);
+	return rc;
 }
 
 int
-session_record_successor(struct session *session, const char *path)
+session_record_successor(struct session *session, const char *path, bool whole)
 {
 	struct session_base base;
-	struct overlay_id id;
 	char hex[SESSION_ID_HEX];
 	int rc = session_base_read(session->folder, &base);
 
 	if (rc == 0)
-		rc = identity_in(path, session->image->inner, &id);
+		rc = identity_in(path, session->image->inner,
+		    IMAGE_NO_INFLATE | IMAGE_ANY, hex);
 	if (rc == 0)
-		rc = record_moved(&base, session, path);
+		rc = record_others(&base, session, path, whole);
 	if (rc == 0) {
-		session_id_to_hex(&id, hex);
 		session_base_drop(&base, "next", session->name);
 		rc = session_base_add(&base, "next", session->name, hex);
 	}
@@ -248,14 +264,17 @@ session_record_successor(struct session *session, const char *path)
 }
 
 int
-session_drop_overlay(struct session *session)
+session_drop_overlay(struct session *session, bool whole)
 {
 	struct session_base base;
 	int rc = session_base_read(session->folder, &base);
 
 	if (rc < 0)
 		return rc;
-	rc = remove_files(session->folder, session->name, true);
+	if (whole)
+		rc = drop_all(session->folder, &base);
+	else
+		rc = remove_files(session->folder, session->name, true);
 	if (rc >= 0) {
 		session_base_drop(&base, NULL, session->name);
 		rc = session_base_write(session->folder, &base);

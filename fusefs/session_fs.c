@@ -197,8 +197,12 @@ prepare_device(struct session *session, const struct session_options *asked)
 int
 session_add_fs(struct session *session, const struct session_options *asked)
 {
-	int rc = image_identify(session->cache);
+	int rc = asked->content == SESSION_ISO
+	    ? session_iso_fill(session, asked->mode)
+	    : 0;
 
+	if (rc == 0)
+		rc = image_identify(session->cache);
 	if (rc < 0)
 		return rc;
 	session->kind = (enum image_kind)rc;

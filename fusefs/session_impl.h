@@ -28,6 +28,7 @@ void session_place_release(struct session_place *place);
  * Lines "VERB<tab>NAME<tab>VALUE".  NAME is the overlay's, without suffix:
  *	path   -     where the host file was when the session began
  *	image  NAME  its inner address
+ *	iso    NAME  the same of the ISO's own tree, always empty
  *	base   NAME  identity that the overlay was made for, hexadecimal
  *	also   NAME  of the same image where a commit of another one moved it
  *	next   NAME  of what an in-place commit makes of this image
@@ -110,6 +111,19 @@ MUST_CHECK int session_add_fs(
 
 /* Remove the inflated copies in folder, whatever they are of. */
 void session_remove_inflated(int folder);
+
+/* -- session_iso.c --------------------------------------------------------- */
+
+/* What the "base" file and the files of the folder call the ISO's own tree;
+ * no image can be called so. */
+#define SESSION_ISO_NAME ":iso"
+
+/* The image is an ISO, opened as such: give it the empty staging device. */
+MUST_CHECK int session_iso_base(struct session *session);
+
+/* Fill the staging area, unless that was done; durably, for a writer. */
+MUST_CHECK int session_iso_fill(
+    struct session *session, enum session_mode mode);
 
 /* -- session.c ------------------------------------------------------------- */
 

@@ -89,6 +89,14 @@ MUST_CHECK int iso_check_tree(struct iso *iso);
 MUST_CHECK int iso_lookup(
     struct iso *iso, const char *path, struct iso_node *out);
 
+enum { ISO_LOADER_MOST = 255 * ISO_SECTOR }; /* that cdboot can load */
+
+/*
+ * Whether FreeBSD's cdboot, which compares the bare names of ISO 9660 (traps
+ * 67, 68), finds its loader: 1, with its length; 0; -ECORRUPT, said.
+ */
+MUST_CHECK int iso_cdboot_finds_loader(const struct iso *iso, uint64_t *len);
+
 /* The target of a symbolic link; -EINVAL for others, -ENAMETOOLONG. */
 MUST_CHECK int iso_readlink(
     struct iso *iso, const struct iso_node *node, char *buf, size_t len);

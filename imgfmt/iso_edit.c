@@ -305,6 +305,7 @@ bind_child(struct iso_edit *edit, struct iso_edit_node *dir,
 
 	if (own == NULL)
 		return -ENOMEM;
+	free_own(node->own); /* of an earlier look */
 	node->own = own;
 	own->parent = dir;
 	if (node->record != 0)
@@ -362,6 +363,7 @@ iso_edit_bind(struct iso_edit *edit)
 	struct iso_edit_node *root = edit->root;
 	int rc;
 
+	free_own(root->own);
 	root->own = calloc(1, sizeof(*root->own));
 	if (root->own == NULL)
 		return -ENOMEM;

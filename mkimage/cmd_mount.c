@@ -17,7 +17,9 @@ static const char mount_usage[] =
     "                      noflags (chflags(1) is kept, not obeyed), size=\n"
     "      --view VIEW     tree: the live root (the default); block: one\n"
     "                      file, 'disk', the device that holds it, for a\n"
-    "                      kernel or a virtual machine\n"
+    "                      kernel or a virtual machine; all: of an ISO\n"
+    "                      'root', the live root, 'iso', its own tree, and\n"
+    "                      a folder for each further image\n"
     "      --ro            read-only: the last flushed state\n"
     "      --session DIR   where the session is, instead of IMAGE.relive\n"
     "      --size LIMIT    how large the file system may grow (4G); the\n"
@@ -48,6 +50,7 @@ set_view(struct mount_options *m, const char *name)
 	static const char *const names[] = {
 	    [MOUNT_TREE] = "tree",
 	    [MOUNT_BLOCK] = "block",
+	    [MOUNT_ALL] = "all",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -5,6 +5,7 @@
 #include "../imgfmt/log.h"
 #include "commands.h"
 #include "commit.h"
+#include "parts.h"
 #include "status.h"
 
 enum {
@@ -69,6 +70,64 @@ print_plain(const struct session *s, const struct status *st)
 	    cmd_bytes(b, sizeof(b), st->guess_bytes));
 }
 
+/* A further image of the ISO, in a few words. */
+static int
+print_image(struct session *s, const char *path)
+{
+	struct status st;
+	char a[32];
+	int rc = status_compute(s, &st);
+
+	if (rc < 0)
+		return rc;
+	printf("%-13s'%s': ", "also:", path);
+	if (st.has_files)
+		printf("files %llu added, %llu changed, %llu removed; ",
+		    (unsigned long long)st.files.added,
+		    (unsigned long long)st.files.changed,
+		    (unsigned long long)st.files.removed);
+	printf("%s written\n", cmd_bytes(a, sizeof(a), st.written_bytes));
+	return 0;
+}
+
+static int
+print_iso_name(void *arg, enum iso_edit_change change, const char *path)
+{
+	(void)arg;
+	printf("%c iso:/", "AMD"[change]);
+	cmd_put_name(stdout, path, false);
+	putchar('\n');
+	return ferror(stdout) ? -EIO : 0;
+}
+
+/* What else is changed on the ISO. */
+static int
+print_parts(const struct parts *parts)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < parts->n && rc == 0; i++)
+		rc = print_image(parts->image[i], parts->path[i]);
+	if (parts->iso != NULL)
+		printf("%-13s%lu added, %lu changed, %lu removed\n",
+		    "ISO's tree:", parts->changes[ISO_EDIT_ADDED],
+		    parts->changes[ISO_EDIT_CHANGED],
+		    parts->changes[ISO_EDIT_REMOVED]);
+	return rc;
+}
+
+static int
+print_names(
+    struct session *s, const struct status *st, const struct parts *parts)
+{
+	int rc = st->has_files ? status_walk(s, print_name, NULL) : 0;
+
+	if (rc < 0 || parts->iso == NULL)
+		return rc;
+	return iso_edit_changes(
+	    parts->iso->image->iso, parts->tree, print_iso_name, NULL);
+}
+
 static json_object *
 json_counts(const struct status_counts *n)
 {
@@ -82,8 +141,20 @@ json_counts(const struct status_counts *n)
 	return o;
 }
 
+static json_object *
+json_parts(const struct parts *parts)
+{
+	json_object *o = json_object_new_array();
+
+	for (unsigned i = 0; i < parts->n; i++)
+		json_object_array_add(
+		    o, json_object_new_string(parts->path[i]));
+	return o;
+}
+
 static void
-print_json(const struct session *s, const struct status *st)
+print_json(
+    const struct session *s, const struct status *st, const struct parts *parts)
 {
 	const struct {
 		const char *name;
@@ -111,6 +182,11 @@ print_json(const struct session *s, const struct status *st)
 		json_object_object_add(
 		    o, "directories", json_counts(&st->dirs));
 	}
+	json_object_object_add(o, "also_edited", json_parts(parts));
+	json_object_object_add(o, "iso_tree",
+	    json_counts(&(struct status_counts){parts->changes[ISO_EDIT_ADDED],
+		parts->changes[ISO_EDIT_CHANGED],
+		parts->changes[ISO_EDIT_REMOVED]}));
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
 		json_object_object_add(o, numbers[i].name,
 		    json_object_new_uint64(numbers[i].value));
@@ -120,7 +196,7 @@ print_json(const struct session *s, const struct status *st)
 }
 
 static int
-tell(struct session *s, bool as_json, bool names)
+tell(struct session *s, const struct parts *parts, bool as_json, bool names)
 {
 	struct status st;
 	int rc = status_compute(s, &st);
@@ -128,14 +204,16 @@ tell(struct session *s, bool as_json, bool names)
 	if (rc < 0)
 		return rc;
 	if (as_json)
-		print_json(s, &st);
-	else
+		print_json(s, &st, parts);
+	else {
 		print_plain(s, &st);
+		rc = print_parts(parts);
+	}
 	if (s->image->iso != NULL && st.guess_bytes > ISO_WARN)
 		log_warn("the image may pass 3.5 GB; FreeBSD reads no file of "
 			 "4 GiB or more from an ISO");
-	if (names && !as_json && st.has_files)
-		rc = status_walk(s, print_name, NULL);
+	if (rc == 0 && names && !as_json)
+		rc = print_names(s, &st, parts);
 	return rc < 0 ? rc : cmd_flush_stdout();
 }
 
@@ -149,6 +227,7 @@ run(int argc, char **argv)
 	    .image = {.cache_max = CACHE_MAX},
 	};
 	scoped(session_closep) struct session *s = NULL;
+	struct parts parts = {0};
 	bool as_json = false;
 	int c, rc;
 
@@ -164,7 +243,10 @@ run(int argc, char **argv)
 	if (rc >= 0)
 		rc = session_open(argv[optind], &how, &s);
 	if (rc >= 0)
-		rc = tell(s, as_json, log_shows(LOG_DEBUG_LEVEL));
+		rc = parts_open(s, &how, &parts);
+	if (rc >= 0)
+		rc = tell(s, &parts, as_json, log_shows(LOG_DEBUG_LEVEL));
+	parts_close(&parts);
 	return cmd_exit(rc);
 }
 

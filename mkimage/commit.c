@@ -63,7 +63,7 @@ open_all(struct commit *c)
 	c->merged = c->session->cache;
 	if (opt->in_place)
 		rc = session_flush(c->session);
-	return rc;
+	return rc < 0 ? rc : parts_open(c->session, &how, &c->parts);
 }
 
 /* Which layer is replaced, and whether what lies above it can be. */
@@ -91,6 +91,39 @@ find_target(struct commit *c)
 	return rc < 0 ? rc : 0;
 }
 
+/* Further images get commits of their own, which keep the base's habits. */
+static int
+prepare_others(struct commit *c, struct commit_options *opt)
+{
+	int rc = 0;
+
+	*opt = (struct commit_options){.address = c->opt->address,
+	    .out = c->opt->out,
+	    .in_place = c->opt->in_place,
+	    .verify_full = c->opt->verify_full,
+	    .codec = COMMIT_KEEP,
+	    .dedup = COMMIT_KEEP};
+	c->others = calloc(c->parts.n + 1, sizeof(*c->others));
+	if (c->others == NULL)
+		return -ENOMEM;
+	for (; c->nothers < c->parts.n && rc == 0; c->nothers++) {
+		struct commit *other = &c->others[c->nothers];
+
+		other->opt = opt;
+		other->pool = c->pool;
+		other->session = c->parts.image[c->nothers];
+		other->image = other->session->image;
+		other->merged = other->session->cache;
+		if (opt->in_place)
+			rc = session_flush(other->session);
+		if (rc == 0)
+			rc = find_target(other);
+		if (rc == 0)
+			rc = commit_check_left(other->session, opt->address);
+	}
+	return rc;
+}
+
 static int
 write_uzip_checked(struct commit *c, struct blkdev *out, uint64_t base)
 {
@@ -107,8 +140,8 @@ write_uzip_checked(struct commit *c, struct blkdev *out, uint64_t base)
 }
 
 /* The target's new bytes, in the form the base has, at base of out. */
-static int
-put_target(void *arg, struct blkdev *out, uint64_t base, uint64_t *len)
+int
+commit_put_target(void *arg, struct blkdev *out, uint64_t base, uint64_t *len)
 {
 	struct commit *c = arg;
 	int rc;
@@ -129,13 +162,20 @@ put_target(void *arg, struct blkdev *out, uint64_t base, uint64_t *len)
 	return rc;
 }
 
-/* Nothing was edited, and nothing is to be compressed in another way. */
+/* The image was not edited, nor is it to be compressed in another way. */
 static bool
-is_as_base(const struct commit *c)
+is_kept(const struct commit *c)
 {
 	return !c->changed && c->opt->codec == COMMIT_KEEP &&
 	    c->opt->cluster == 0 && c->opt->dedup == COMMIT_KEEP &&
 	    !c->opt->level_given;
+}
+
+/* Nothing at all is to change. */
+static bool
+is_as_base(const struct commit *c)
+{
+	return is_kept(c) && !parts_any(&c->parts);
 }
 
 /* The container as a whole, in the kind of the base. */
@@ -150,7 +190,9 @@ write_container(struct commit *c, struct blkdev *out)
 		c->report_new = c->report_base;
 		return rc < 0 ? rc : blkdev_copy(file, 0, out, 0, file->size);
 	}
-	return container_write(c->image, out, put_target, c);
+	if (parts_any(&c->parts))
+		return commit_write_whole(c, !is_kept(c), out);
+	return container_write(c->image, out, commit_put_target, c);
 }
 
 /* What can be known to be too large before any work. */
@@ -174,6 +216,7 @@ write_out(struct commit *c, const char *path)
 	struct outfile *done;
 	int rc = check_size(c);
 
+	c->where = path;
 	if (rc == 0)
 		rc = outfile_not_input(path, c->image->path);
 	if (rc == 0)
@@ -187,6 +230,13 @@ write_out(struct commit *c, const char *path)
 	return outfile_commit(done);
 }
 
+/* Of an ISO everything is committed that was edited in the session. */
+static bool
+is_whole(const struct commit *c)
+{
+	return c->image->layer[0].kind == IMAGE_ISO;
+}
+
 /*
  * The order is what makes it safe: the new image whole on disk, then its
  * identity in the session, then the rename, then the overlay goes.
@@ -198,6 +248,7 @@ write_in_place(struct commit *c)
 	struct outfile *done;
 	int rc = check_size(c);
 
+	c->where = c->image->path;
 	if (rc == 0)
 		rc = outfile_create(c->image->path, &out);
 	if (rc == 0)
@@ -206,13 +257,13 @@ write_in_place(struct commit *c)
 		rc = outfile_sync(out);
 	if (rc == 0)
 		rc = session_record_successor(
-		    c->session, outfile_temporary(out));
+		    c->session, outfile_temporary(out), is_whole(c));
 	if (rc < 0)
 		return rc;
 	done = out;
 	out = NULL;
 	rc = outfile_commit(done);
-	return rc < 0 ? rc : session_drop_overlay(c->session);
+	return rc < 0 ? rc : session_drop_overlay(c->session, is_whole(c));
 }
 
 /* The image alone, as a uzip or as it is. */
@@ -252,6 +303,8 @@ report(struct commit *c, const char *path, int rc)
 	}
 	if (is_as_base(c))
 		log_info("'%s': nothing changed since the base", path);
+	else if (is_kept(c) && path != c->opt->uzip && path != c->opt->raw)
+		log_info("'%s': the image stays as it was", path);
 	else
 		log_info("'%s': image of %llu bytes (%+lld)", path,
 		    (unsigned long long)c->report_new, grew);
@@ -289,6 +342,7 @@ int
 commit_run(const struct commit_options *options)
 {
 	struct commit c = {.opt = options};
+	struct commit_options others;
 	int rc = open_all(&c);
 
 	if (rc == 0)
@@ -297,9 +351,13 @@ commit_run(const struct commit_options *options)
 		rc = c.changed ? commit_check_left(c.session, options->address)
 			       : 0;
 	if (rc == 0)
+		rc = prepare_others(&c, &others);
+	if (rc == 0)
 		commit_warn(&c);
 	if (rc == 0)
 		rc = write_outputs(&c);
+	parts_close(&c.parts);
+	free(c.others);
 	session_close(c.session);
 	pool_close(c.pool);
 	return rc;

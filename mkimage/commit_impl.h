@@ -5,6 +5,7 @@
 #include "../fusefs/session.h"
 #include "commit.h"
 #include "outfile.h"
+#include "parts.h"
 #include "plan.h"
 #include "progress.h"
 
@@ -25,6 +26,11 @@ struct commit {
 	uint64_t report_base; /* bytes of the target before */
 	uint64_t report_new;  /* and after */
 	struct uzip_written written; /* by the last commit_write_uzip */
+	/* Of an ISO, what else was edited; others' commits are of images. */
+	struct parts parts;
+	unsigned nothers;
+	struct commit *others;
+	const char *where; /* the result will be, once it is being written */
 };
 
 /* Whether the base holds the image as it is, not compressed. */
@@ -66,6 +72,18 @@ MUST_CHECK int commit_write_raw(
 MUST_CHECK int commit_verify_uzip(struct commit *c,
     const struct commit_uzip_how *how, struct blkdev *out, uint64_t base,
     uint64_t len);
+
+/* The target's new bytes, in the form the base has, at base of out; arg is a
+ * struct commit. */
+MUST_CHECK int commit_put_target(
+    void *arg, struct blkdev *out, uint64_t base, uint64_t *len);
+
+/*
+ * Write the ISO with everything that was edited on it to out; with_first: also
+ * the image of c itself.
+ */
+MUST_CHECK int commit_write_whole(
+    struct commit *c, bool with_first, struct blkdev *out);
 
 /* Name what the commit leaves stale: side files, another kernel. */
 void commit_warn(struct commit *c);

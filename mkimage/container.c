@@ -26,14 +26,14 @@ container_is_too_deep(const struct image *im)
 	return target > 1 || im->nlayers - 1 - target > 1;
 }
 
-static int
-write_iso(
-    const struct image *im, struct blkdev *out, container_put *put, void *arg)
+int
+container_write_iso(struct iso *iso, const struct iso_node *node,
+    struct blkdev *out, container_put *put, void *arg)
 {
 	const struct iso_plan_info *info;
 	struct iso_plan *plan;
 	uint64_t len = 0;
-	int rc = iso_plan_make(im->iso, &im->iso_node, &plan);
+	int rc = iso_plan_make(iso, node, &plan);
 
 	if (rc < 0)
 		return rc;
@@ -95,7 +95,8 @@ container_write(
 	assert(!container_is_too_deep(im));
 	switch (im->layer[0].kind) {
 	case IMAGE_ISO:
-		return write_iso(im, out, put, arg);
+		return container_write_iso(
+		    im->iso, &im->iso_node, out, put, arg);
 	case IMAGE_PARTITIONED:
 		return write_disk(im, out, put, arg);
 	default:

@@ -40,4 +40,8 @@ bool container_is_side_file(const char *name);
 /* Name those on the ISO beside im's image: a new image leaves them stale. */
 void container_warn_side_files(const struct image *im);
 
+/* The same for the image that is node on iso. */
+MUST_CHECK int container_write_iso(struct iso *iso, const struct iso_node *node,
+    struct blkdev *out, container_put *put, void *arg);
+
 #endif

@@ -460,23 +460,22 @@ commit_in_place(bool renamed, bool dropped)
 	const struct ufs_options writable = {.writable = true};
 	struct blkdev *dev = NULL;
 	struct ufs *fs = NULL;
-	int fd;
 
 	/* The finished image holds the edit, as a commit's result does. */
 	CHECK_EQ(kit_sh("cp u new"), 0);
-	fd = open(kit_path("new"), O_RDWR);
-	CHECK_EQ(blkdev_file_adopt(fd, true, &dev), 0);
+	CHECK_EQ(
+	    blkdev_file_adopt(open(kit_path("new"), O_RDWR), true, &dev), 0);
 	CHECK_EQ(ufs_open(dev, &writable, &fs), 0);
 	CHECK_EQ(ufs_setattr(fs, UFS_ROOT, UFS_SET_MODE,
 		     &(struct ufs_attr){.mode = 0700}, &(struct ufs_attr){0}),
 	    0);
 	CHECK_EQ(ufs_flush(fs), 0);
 	ufs_close(fs);
-	CHECK_EQ(session_record_successor(session, kit_path("new")), 0);
+	CHECK_EQ(session_record_successor(session, kit_path("new"), false), 0);
 	if (renamed)
 		CHECK_EQ(kit_sh("mv new u"), 0);
 	if (dropped)
-		CHECK_EQ(session_drop_overlay(session), 0);
+		CHECK_EQ(session_drop_overlay(session, false), 0);
 	session_close(session);
 }
 
@@ -533,9 +532,10 @@ another_image_of_the_iso_keeps_its_edits(void)
 		   "xorriso -as mkisofs -quiet -R -o new.iso t"),
 	    0);
 	session = must_open(one, SESSION_WRITE);
-	CHECK_EQ(session_record_successor(session, kit_path("new.iso")), 0);
+	CHECK_EQ(
+	    session_record_successor(session, kit_path("new.iso"), false), 0);
 	CHECK_EQ(kit_sh("mv new.iso live.iso"), 0);
-	CHECK_EQ(session_drop_overlay(session), 0);
+	CHECK_EQ(session_drop_overlay(session, false), 0);
 	session_close(session);
 	CHECK(!shows(one, SESSION_SNAPSHOT, "in-one"));
 	CHECK(shows(two, SESSION_SNAPSHOT, "in-two"));

@@ -1,0 +1,281 @@
+#!/bin/bash
+# --view all: the live root, the ISO's own tree and a further image side by
+# side, edited together and committed into one ISO.
+# shellcheck disable=SC2016,SC2034 # check evaluates what it is given
+. "$(dirname "$0")/lib.sh"
+need_root
+need_fuse
+need makefs genisoimage xorriso bsdtar isoinfo python3
+
+make_tree "$work/tree"
+make_ufs "$work/one.ufs" "$work/tree" 2 16384 2048
+"$relive" uzip -q "$work/one.ufs" -o "$work/base.uzip"
+mkdir "$work/mem"
+echo rc >"$work/mem/rc"
+make_ufs "$work/memroot.ufs" "$work/mem" 2 4096 512 -s 4m
+gzip -n "$work/memroot.ufs"
+iso=$work/live.iso
+
+daemon_pid() { sed -n 's/^pid //p' "$iso.relive/mount"; }
+
+# The seed article's options, with a memroot.
+make_live() {
+	rm -rf "$iso" "$iso.relive" "$work/new.iso"
+	make_iso "$iso" "$work/base.uzip" seed 2>/dev/null
+	cp "$work/memroot.ufs.gz" "$work/stage/boot/"
+	touch -d @1600000000 "$work/stage/boot/memroot.ufs.gz" \
+		"$work/stage/boot"
+	genisoimage -quiet -R -l -ldots -allow-lowercase -allow-multidot \
+		-V 'My FreeBSD' -hide boot.catalog -no-emul-boot \
+		-b boot/cdboot -o "$iso" "$work/stage" 2>/dev/null
+}
+
+# Type, mode, size of files, time to the second, name, target.  Times of links
+# and of the root depend on who unpacks.
+list() { # list DIR
+	(cd "$1" && find . -printf '%y %m %U:%G %s %Ts %p %l\n' |
+		sed -E 's/^(d [^ ]* [^ ]*) [^ ]*/\1 -/
+			s/^(l [^ ]* [^ ]* [^ ]*) [^ ]*/\1 -/
+			s/ [^ ]* \. $/ ./' | LC_ALL=C sort &&
+		find . -type f ! -name '*.uzip' ! -name '*.gz' -print0 |
+		LC_ALL=C sort -z | xargs -0 sha256sum)
+}
+
+unpack() { # unpack ISO: into $work/unpacked, as xorriso sees it
+	chmod -R u+w "$work/unpacked" 2>/dev/null
+	rm -rf "$work/unpacked"
+	xorriso -indev "$1" -osirrox on -extract / "$work/unpacked" \
+		>"$work/out" 2>&1
+}
+
+# What other readers say of an ISO: the same tree, and nothing wrong.
+judge() { # judge WHAT ISO: against $work/want
+	unpack "$2"
+	list "$work/unpacked" | grep -vE '\.(uzip|gz)' >"$work/got"
+	same "$1: xorriso sees what was edited" "$work/want" "$work/got"
+	rm -rf "$work/tar"
+	mkdir "$work/tar"
+	check "$1: bsdtar reads it" bsdtar -C "$work/tar" -xpf "$2"
+	list "$work/tar" | grep -vE '\.(uzip|gz)' >"$work/got"
+	same "$1: bsdtar sees the same" "$work/want" "$work/got"
+	isoinfo -i "$2" -R -f | sed 's,^/,./,' | LC_ALL=C sort >"$work/got"
+	(cd "$work/tar" && find . -mindepth 1) | LC_ALL=C sort >"$work/names"
+	same "$1: isoinfo names the same" "$work/names" "$work/got"
+	check "$1: relive check" "$relive" check "$2"
+}
+
+make_live
+cp "$iso" "$work/before.iso"
+unpack "$iso"
+list "$work/unpacked" >"$work/want"
+check "mount" mount_at "$mnt" "$iso" --view all
+check "shows all parts" eval \
+	'[ "$(ls "$mnt" | tr "\n" " ")" = "iso memroot root " ]'
+list "$mnt/iso" >"$work/got"
+same "iso/ is the ISO's own tree" "$work/want" "$work/got"
+check "the parts have their contents" eval \
+	'grep -q live1 "$mnt/root/etc/rc.conf" && grep -q rc "$mnt/memroot/rc"'
+check "status: nothing is edited" eval \
+	'! "$relive" status "$mnt" | grep -q "ISO.s tree"'
+check "a commit gives the same ISO" eval \
+	'"$relive" commit "$mnt" -o "$work/new.iso" && cmp "$work/new.iso" "$iso"'
+
+# -- edits ---------------------------------------------------------------------
+
+cat >"$work/edit.sh" <<'END'
+set -e
+cd "$1"
+echo 'autoboot_delay="3"' >>boot/loader.conf
+mkdir -p boot/new.d/deep
+cp "$2"/etc/rc.d/service1 "$2"/etc/rc.d/service2 boot/new.d/deep/
+cp "$2/etc/rc" "boot/new.d/A long Name, with (odd) characters.tar.gz"
+ln -s ../../loader.conf boot/new.d/deep/link
+mv zzz/linked boot/new.d/moved
+mv zzz/last zzz/renamed
+rm zzz/symlink
+chmod 600 boot/loader
+printf patch | dd of=boot/loader bs=1 seek=5000 conv=notrunc status=none
+truncate -s 100 isolinux/isolinux.bin 2>/dev/null || :
+for i in $(seq 1 90); do echo "$i" >"zzz/many$i"; done
+mkdir gone && touch gone/x && rm -r gone
+: >empty
+head -c 3000000 /dev/zero | tr '\0' z >large
+mkfifo fifo
+find . -newermt @1600000001 -exec touch -h -d @1650000000 {} +
+END
+check "edits" bash "$work/edit.sh" "$mnt/iso" "$work/tree"
+list "$mnt/iso" | grep -vE '\.(uzip|gz)' >"$work/want"
+check "mmap of what lies in the ISO" python3 -c '
+import mmap, sys
+f = open(sys.argv[1], "r+b")
+m = mmap.mmap(f.fileno(), 0)
+assert m[:5] == b"1\n2\n3"
+m[0:1] = b"1"
+m.flush()' "$mnt/iso/boot/cdboot"
+touch -d @1600000000 "$mnt/iso/boot/cdboot"
+echo root >"$mnt/root/etc/new"
+echo mem >"$mnt/memroot/new"
+check "links are refused as link(2) says" eval \
+	'! ln "$mnt/iso/boot/loader" "$mnt/iso/l" 2>"$work/err" &&
+	grep -q "not permitted" "$work/err"'
+check "from one part to another only copies go" python3 -c '
+import errno, os, sys
+for call in os.rename, os.link:
+    try: call(sys.argv[1] + "/root/etc/rc", sys.argv[1] + "/iso/rc"); assert 0
+    except OSError as e: assert e.errno == errno.EXDEV or \
+        (call is os.link and e.errno == errno.EPERM), e' "$mnt"
+check "images are edited in their own folders" eval \
+	'! echo x 2>/dev/null >>"$mnt/iso/data/base.ufs.uzip" &&
+	! rm -f "$mnt/iso/boot/memroot.ufs.gz" 2>/dev/null &&
+	! mv "$mnt/iso/data" "$mnt/iso/data2" 2>/dev/null'
+check "there are no attributes" eval \
+	'! setfattr -n user.x -v y "$mnt/iso/boot" 2>/dev/null'
+check "inode numbers are one mount's" eval '[ -z "$(find "$mnt" -type d \
+	-printf "%i\n" | sort | uniq -d)" ]'
+check "status tells all parts" eval '"$relive" status -v "$mnt" >"$work/st" &&
+	grep -q "^also: *./boot/memroot.ufs.gz.: files 1 added" "$work/st" &&
+	grep -qx "A etc/new" "$work/st" &&
+	grep -qx "M iso:/boot/loader.conf" "$work/st" &&
+	grep -qx "D iso:/zzz/symlink" "$work/st" &&
+	grep -qx "A iso:/boot/new.d/moved" "$work/st"'
+check "and --json" eval '"$relive" status --json "$mnt" | python3 -c "
+import json, sys
+st = json.load(sys.stdin)
+assert st[\"also_edited\"] == [\"/boot/memroot.ufs.gz\"]
+assert st[\"iso_tree\"][\"removed\"] == 3, st[\"iso_tree\"]"'
+
+check "commit of the live mount" \
+	"$relive" commit "$mnt" -o "$work/new.iso"
+judge "the result" "$work/new.iso"
+check "has the root's edit" eval \
+	'[ "$("$relive" cat "$work/new.iso" /etc/new)" = root ]'
+check "and the memroot's" eval \
+	'[ "$("$relive" cat "$work/new.iso:/boot/memroot.ufs.gz" /new)" = mem ]'
+boots() { xorriso -indev "$1" -report_el_torito plain 2>/dev/null |
+	awk '/^El Torito boot img/ { print $NF }'; }
+check "El Torito follows cdboot" cmp -n 1092 "$work/stage/boot/cdboot" \
+	<(dd if="$work/new.iso" bs=2048 skip="$(boots "$work/new.iso")" status=none)
+places() { # places ISO: of files that nobody edited
+	xorriso -indev "$1" -find /isolinux /zzz -name "*i*" -type f \
+		-exec report_lba 2>/dev/null | grep efi.img
+}
+check "the image lies last" eval '[ "$(xorriso -indev "$work/new.iso" -find / \
+	-type f -exec report_lba 2>/dev/null | sed "s/,//g" |
+	sort -n -k 5 | tail -1 | grep -c -e "\.gz" -e uzip)" = 1 ]'
+
+# -- crashes -------------------------------------------------------------------
+
+echo kept >"$mnt/iso/kept"
+sync "$mnt/iso/kept"
+echo changed >"$mnt/iso/kept"
+kill -KILL "$(daemon_pid)"
+check "after kill -9 what fsync confirmed is there" eval \
+	'mount_at "$mnt" "$iso" --view all && grep -q kept "$mnt/iso/kept"'
+list "$mnt/iso" | grep -v kept | grep -vE '\.(uzip|gz)' >"$work/got"
+grep -v ' \. $' "$work/want" >"$work/a"
+grep -v ' \. $' "$work/got" >"$work/b"
+same "and all before it" "$work/a" "$work/b"
+rm "$mnt/iso/kept"
+touch -d @1650000000 "$mnt/iso"
+exec 3<"$mnt/iso/zzz/many7"
+rm "$mnt/iso/zzz/many7"
+check "what is open is read on after rm" eval '[ "$(cat <&3)" = 7 ]'
+exec 3<&-
+echo 7 >"$mnt/iso/zzz/many7"
+touch -d @1650000000 "$mnt/iso/zzz/many7" "$mnt/iso/zzz"
+umount_at "$mnt"
+check "a tree mount and all of it take turns" eval \
+	'mount_at "$mnt" "$iso" && grep -q root "$mnt/etc/new" && umount_at "$mnt"'
+check "a look without changing" eval 'mount_at "$mnt" "$iso" --view all --ro &&
+	grep -q mem "$mnt/memroot/new" && [ -e "$mnt/iso/large" ] &&
+	! touch "$mnt/iso/x" 2>/dev/null && umount_at "$mnt"'
+
+check "commit in place" "$relive" commit "$iso" --in-place
+judge "in place" "$iso"
+check "nothing is left to commit" eval \
+	'! ls "$iso.relive/"*.overlay 2>/dev/null &&
+	"$relive" commit "$iso" -o "$work/new2.iso" && cmp "$iso" "$work/new2.iso"'
+
+# Only the ISO's own tree: nothing else moves, and discard forgets it.
+other_places() {
+	xorriso -indev "$1" -find / -type f -exec report_lba 2>/dev/null |
+		grep -v loader.conf
+}
+mount_at "$mnt" "$iso" --view all
+echo 'one="more"' >>"$mnt/iso/boot/loader.conf"
+umount_at "$mnt"
+rm -f "$work/new.iso"
+check "commit of one small file" "$relive" commit "$iso" -o "$work/new.iso"
+other_places "$iso" >"$work/a"
+other_places "$work/new.iso" >"$work/b"
+same "moves nothing else" "$work/a" "$work/b"
+check "costs what it takes" [ $(($(stat -c %s "$work/new.iso") - \
+	$(stat -c %s "$iso"))) -le 4096 ]
+check "discard" "$relive" discard "$iso"
+check "drops it" eval 'mount_at "$mnt" "$iso" --view all &&
+	! grep -q more "$mnt/iso/boot/loader.conf" && umount_at "$mnt"'
+"$relive" discard "$iso"
+
+# -- other shapes --------------------------------------------------------------
+
+make_iso "$iso" "$work/base.uzip" efi
+mount_at "$mnt" "$iso" --view all
+head -c 1600000 /dev/urandom >"$work/efi"
+cp "$work/efi" "$mnt/iso/zzz/efi.img"
+umount_at "$mnt"
+check "efi: commit" "$relive" commit "$iso" --in-place
+check "efi: the boot entry follows, with its size" eval \
+	'set -- $(xorriso -indev "$iso" -report_el_torito plain 2>/dev/null |
+	awk "/^El Torito boot img : *2/ { print \$12, \$NF }") &&
+	[ "$1" = 3128 ] && dd if="$iso" bs=2048 skip="$2" status=none |
+	cmp -n 1600000 - "$work/efi"'
+check "efi: relive check" "$relive" check "$iso"
+
+make_iso "$iso" "$work/base.uzip" appended
+mount_at "$mnt" "$iso" --view all
+echo more >"$mnt/iso/boot/more"
+umount_at "$mnt"
+check "appended partition: commit" "$relive" commit "$iso" -o "$work/app.iso"
+check "appended partition: relive check" "$relive" check "$work/app.iso"
+check "appended partition: it is what it was" eval \
+	'part() { sgdisk -i 2 "$1" | sed -n "s/First sector: \([0-9]*\).*/\1/p"; }
+	cmp -n 1474560 -i "$(($(part "$iso") * 512)):$(($(part "$work/app.iso") * 512))" \
+	"$iso" "$work/app.iso"'
+
+make_iso "$iso" "$work/base.uzip" joliet
+rm -rf "$iso.relive"
+mount_at "$mnt" "$iso" --view all 2>"$work/err"
+check "joliet: the tree is shown read-only, with the reason" eval \
+	'grep -q "read-only: it has a second tree, of Joliet" "$work/err" &&
+	! touch "$mnt/iso/x" 2>/dev/null && [ -e "$mnt/iso/boot/loader" ]'
+check "joliet: the root is editable all the same" eval \
+	'echo j >"$mnt/root/j" && umount_at "$mnt" &&
+	"$relive" commit "$iso" -o "$work/j.iso" &&
+	[ "$("$relive" cat "$work/j.iso" /j)" = j ]'
+
+make_iso "$iso" "$work/base.uzip" plain
+rm -rf "$iso.relive"
+mount_at "$mnt" "$iso" --view all
+check "plain ISO 9660: its names are allowed" eval \
+	'echo x >"$mnt/iso/boot/new.cnf" && mkdir "$mnt/iso/dir"'
+check "others are not" python3 -c '
+import errno, os, sys
+for call in (lambda: open(sys.argv[1] + "/Upper.txt", "w"),
+    lambda: open(sys.argv[1] + "/toolongname.conf", "w"),
+    lambda: os.mkdir(sys.argv[1] + "/d.x"),
+    lambda: os.rename(sys.argv[1] + "/dir", sys.argv[1] + "/a-b")):
+    try: call(); assert 0
+    except OSError as e: assert e.errno == errno.EINVAL, e
+for call in (lambda: os.symlink("x", sys.argv[1] + "/sym"),
+    lambda: os.chmod(sys.argv[1] + "/dir", 0o700)):
+    try: call(); assert 0
+    except OSError as e: assert e.errno == errno.EPERM, e' "$mnt/iso"
+umount_at "$mnt"
+check "plain: commit" "$relive" commit "$iso" --in-place
+check "plain: the bare names are there" eval \
+	'isoinfo -i "$iso" -f | grep -qx "/BOOT/NEW.CNF;1"'
+check "plain: relive check" "$relive" check "$iso"
+
+refuse "what is no ISO has no such view" 1 "is no ISO" \
+	"$relive" mount "$work/base.uzip" "$mnt" --view all
+end

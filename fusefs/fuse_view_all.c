@@ -128,9 +128,15 @@ all_init(void *userdata, struct fuse_conn_info *conn)
 	struct server *first = userdata;
 
 	ops_init(first, conn);
-	/* Not all volumes have access control lists. */
-	conn->want &= ~(unsigned)FUSE_CAP_POSIX_ACL;
+	/*
+	 * Not all volumes have access control lists, nor need all be read-only
+	 * if one is.
+	 */
+	conn->want &=
+	    ~(unsigned)(FUSE_CAP_POSIX_ACL | FUSE_CAP_NO_OPENDIR_SUPPORT);
 	first->acls = false;
+	dir_cache_close(first->dirs);
+	first->dirs = NULL;
 }
 
 static void

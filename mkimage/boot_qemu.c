@@ -151,7 +151,10 @@ add_medium(const struct boot_options *options, struct boot_argv *args)
 	return 0;
 }
 
-/* Writes are through when the guest has flushed them. */
+/*
+ * Writes are through when the guest has flushed them.  Where the host is full
+ * the guest is told so; QEMU's habit is to stop it and wait for a word.
+ */
 static int
 add_second_disk(const char *disk, struct boot_argv *args)
 {
@@ -165,7 +168,8 @@ add_second_disk(const char *disk, struct boot_argv *args)
 	    "file=%s",
 	    path);
 	boot_argv_add(args, "-device");
-	boot_argv_add(args, "virtio-blk-pci,drive=session,serial=relive");
+	boot_argv_add(
+	    args, "virtio-blk-pci,drive=session,serial=relive,werror=report");
 	return 0;
 }
 

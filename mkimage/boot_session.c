@@ -116,6 +116,25 @@ hold_signals(bool hold)
 	(void)sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
+/*
+ * After the machine.  A daemon that is not there any more has taken with it
+ * what it had not flushed.
+ */
+static int
+unmount(const char *dir, const char *disk)
+{
+	struct stat st;
+	bool lost =
+	    stat(disk, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+	int rc = mount_unmount(dir);
+
+	if (!lost)
+		return rc;
+	log_error(
+	    "'%s': writing to the session ended before the machine did", disk);
+	return -EIO;
+}
+
 static int
 run_mounted(struct boot_options *options, const struct boot_session *session,
     const char *dir)
@@ -139,7 +158,7 @@ run_mounted(struct boot_options *options, const struct boot_session *session,
 	hold_signals(false);
 	rc = boot_run(options);
 	hold_signals(true);
-	end = mount_unmount(dir);
+	end = unmount(dir, disk);
 	return rc < 0 ? rc : end;
 }
 

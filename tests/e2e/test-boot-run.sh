@@ -59,6 +59,7 @@ printf 'EDIT!' | dd of="\$disk" bs=1 seek="\$at" conv=notrunc status=none
 SH
 	check "a session is a second disk" boot --session "$live"
 	check "it is one for virtio" has_arg 'virtio-blk-pci,drive=session'
+	check "which a full host does not freeze" has_arg 'werror=report'
 	check "the session holds what was written" eval \
 		'"$relive" cat "$live.relive" /edited | grep -qx "EDIT!"'
 	check "which is committed" \
@@ -91,6 +92,15 @@ SH
 	check "a larger disk, of a session elsewhere" eval '[ "$(boot -q \
 		"--session=$work/elsewhere" --size 64M "$live")" = 67108864 ]'
 	check "with the file system grown" "$relive" check "$work/elsewhere"
+
+	behave <<'SH'
+kill -KILL $(sed -n 's/^pid //p' "$work/live.iso.relive/mount")
+SH
+	boot -q --session "$live" 2>"$work/err"
+	check "the daemon is killed: exit code 1" [ $? = 1 ]
+	check "the daemon is killed: said" \
+		grep -q 'session ended before the machine' "$work/err"
+	check "the daemon is killed: the mount is gone" unmounted
 
 	behave <<'SH'
 echo 'no such option' >&2

@@ -290,6 +290,7 @@ UNIT = \
 	tests/unit/test_overlay_crash \
 	tests/unit/test_overlay_fault \
 	tests/unit/test_overlay_file \
+	tests/unit/test_overlay_lost \
 	tests/unit/test_overlay_map \
 	tests/unit/test_part \
 	tests/unit/test_plan \

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../imgfmt/log.h"
 #include "overlay_impl.h"
 
 enum {
@@ -232,14 +233,38 @@ adopt_note(struct overlay *o, uint64_t off)
 	o->has_new_note = false;
 }
 
-int
-overlay_flush_locked(struct overlay *o)
+static int
+no_more_writing(struct overlay *o)
+{
+	o->log.is_broken = true;
+	o->dev.writable = false;
+	return -EIO;
+}
+
+/*
+ * What is flushed must be found again.  A file that was removed under us is
+ * written anew; where another one has its name, there is no place for it.
+ */
+static int
+keep_name(struct overlay *o)
+{
+	int rc = o->file->ops->is_removed == NULL
+	    ? 0
+	    : o->file->ops->is_removed(o->file);
+
+	if (rc > 0) {
+		log_warn("'%s' was removed; writing it again", o->file->name);
+		rc = overlay_rewrite(o);
+	}
+	return rc < 0 ? no_more_writing(o) : 0;
+}
+
+static int
+flush_pending(struct overlay *o)
 {
 	uint64_t off = 0;
 	int rc = 0;
 
-	if (o->log.is_broken)
-		return -EIO;
 	if (overlay_log_is_idle(&o->log) && !o->has_new_note)
 		return 0;
 	if (o->has_new_note)
@@ -255,6 +280,17 @@ overlay_flush_locked(struct overlay *o)
 	if (o->has_new_note)
 		adopt_note(o, off);
 	return 0;
+}
+
+int
+overlay_flush_locked(struct overlay *o)
+{
+	int rc;
+
+	if (o->log.is_broken)
+		return -EIO;
+	rc = flush_pending(o);
+	return rc < 0 ? rc : keep_name(o);
 }
 
 uint64_t

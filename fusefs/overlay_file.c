@@ -98,6 +98,22 @@ host_size(struct overlay_file *file, uint64_t *size)
 	return 0;
 }
 
+static int
+host_is_removed(struct overlay_file *file)
+{
+	struct host_file *f = (struct host_file *)file;
+	struct stat st;
+
+	if (fstat(f->fd, &st) < 0)
+		return -errno;
+	if (st.st_nlink > 0)
+		return 0;
+	if (fstatat(f->dir, f->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 1;
+	log_error("'%s' was replaced by another file", file->name);
+	return -EIO;
+}
+
 static void
 host_close(struct overlay_file *file)
 {
@@ -141,6 +157,7 @@ static const struct overlay_file_ops host_ops = {
     .cut = host_cut,
     .sync = host_sync,
     .size = host_size,
+    .is_removed = host_is_removed,
     .create = host_create,
     .replace = host_replace,
     .discard = host_discard,

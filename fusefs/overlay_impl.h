@@ -27,6 +27,11 @@ struct overlay_file_ops {
 	/* As fdatasync. */
 	int (*sync)(struct overlay_file *);
 	int (*size)(struct overlay_file *, uint64_t *size);
+	/*
+	 * Whether anybody has removed the file while it was in use: 1, its name
+	 * is free; -EIO, said: another file has it.  NULL: cannot happen.
+	 */
+	int (*is_removed)(struct overlay_file *);
 	/* Make an empty file that may take this one's place later. */
 	int (*create)(struct overlay_file *, struct overlay_file **out);
 	/*

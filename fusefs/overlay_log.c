@@ -223,6 +223,24 @@ sync_log(struct overlay_log *log)
 }
 
 /*
+ * Make sure that the file is as long as we left it: who cuts it off under us
+ * must not be answered that all is well.
+ */
+static int
+check_end(struct overlay_log *log)
+{
+	uint64_t size;
+	int rc = log->file->ops->size(log->file, &size);
+
+	if (rc < 0 || size >= log->end)
+		return rc;
+	log_error("'%s': somebody has cut it off at byte %llu: no more writing",
+	    log->file->name, (unsigned long long)size);
+	log->is_broken = true;
+	return -EIO;
+}
+
+/*
  * Make sure that nothing lies behind the log's end.  A tail must be gone
  * before anything stands in its place: what it lacks to be complete could be
  * among what is written now, byte for byte.
@@ -254,7 +272,9 @@ write_stage(struct overlay_log *log, uint64_t reserve)
 		rc = -EIO;
 	else if (log->limit > 0 && need > log->limit)
 		rc = -ENOSPC;
-	else if (log->may_have_tail)
+	else
+		rc = check_end(log);
+	if (rc == 0 && log->may_have_tail)
 		rc = cut_tail(log);
 	if (rc == 0)
 		rc = log->file->ops->write(

@@ -458,7 +458,7 @@ run(const struct mount_options *options, const struct mount_plan *plan,
 
 /* In the command's process: wait for the daemon's word. */
 static int
-await_daemon(int fd, pid_t child, const char *dir)
+await_daemon(int fd, pid_t child, bool *said)
 {
 	struct word word;
 	int status;
@@ -468,9 +468,7 @@ await_daemon(int fd, pid_t child, const char *dir)
 		n = read(fd, &word, sizeof(word));
 	while (n < 0 && errno == EINTR);
 	if (n == sizeof(word)) {
-		if (word.rc < 0 && !word.said)
-			log_error("'%s' cannot be mounted: %s", dir,
-			    strerror(-word.rc));
+		*said = word.said;
 		return word.rc;
 	}
 	(void)waitpid(child, &status, 0);
@@ -480,7 +478,7 @@ await_daemon(int fd, pid_t child, const char *dir)
 
 static int
 run_as_daemon(const struct mount_options *options,
-    const struct mount_plan *plan, const char *dir)
+    const struct mount_plan *plan, const char *dir, bool *said)
 {
 	int ends[2];
 	pid_t child;
@@ -501,26 +499,42 @@ run_as_daemon(const struct mount_options *options,
 		_exit(rc < 0 ? 1 : 0);
 	}
 	(void)close(ends[1]);
-	rc = await_daemon(ends[0], child, dir);
+	rc = await_daemon(ends[0], child, said);
 	(void)close(ends[0]);
 	return rc;
+}
+
+/* With the options understood; *said: the daemon told why it failed. */
+static int
+mount_planned(const struct mount_options *options,
+    const struct mount_plan *plan, bool *said)
+{
+	char dir[PATH_MAX];
+	int rc;
+
+	fuse_set_log_func(from_libfuse);
+	rc = prepare_dir(options->dir, dir);
+	if (rc < 0)
+		return rc;
+	return options->foreground || options->debug
+	    ? run(options, plan, dir, -1)
+	    : run_as_daemon(options, plan, dir, said);
 }
 
 int
 mount_run(const struct mount_options *options)
 {
+	unsigned errors = log_errors_said();
 	struct mount_plan plan;
-	char dir[PATH_MAX];
+	bool said = false;
 	int rc = mount_plan_make(options, &plan);
 
-	if (rc < 0)
-		return rc;
-	fuse_set_log_func(from_libfuse);
-	rc = prepare_dir(options->dir, dir);
-	if (rc == 0)
-		rc = options->foreground || options->debug
-		    ? run(options, &plan, dir, -1)
-		    : run_as_daemon(options, &plan, dir);
-	mount_plan_release(&plan);
+	if (rc == 0) {
+		rc = mount_planned(options, &plan, &said);
+		mount_plan_release(&plan);
+	}
+	if (rc < 0 && !said && log_errors_said() == errors)
+		log_error("'%s' cannot be mounted: %s", options->address,
+		    strerror(-rc));
 	return rc;
 }

@@ -24,7 +24,7 @@ say() {
 make_tree() {
 	local have=0 dir
 	mkdir "$work/tree"
-	for dir in /usr/share /usr/include /usr/bin /usr/lib/*; do
+	for dir in ${BENCH_DIRS:-/usr/share /usr/include /usr/bin /usr/lib/*}; do
 		[ -d "$dir" ] && [ ! -L "$dir" ] || continue
 		[ -e "$work/tree$dir" ] && continue
 		mkdir -p "$work/tree$(dirname "$dir")"

@@ -145,13 +145,14 @@ lie_in_group(uint32_t cgx, void (*lie)(const struct ufs *fs, uint8_t *raw))
 	struct ufs *fs = scratch.fs;
 	struct ufs_cg_disk *head = (struct ufs_cg_disk *)raw;
 	uint64_t off = group_off(cgx);
+	uint32_t len = fs->sb.cgsize;
 
-	CHECK_EQ(blkdev_read(scratch.dev, off, raw, fs->sb.cgsize), 0);
+	CHECK_EQ(blkdev_read(scratch.dev, off, raw, len), 0);
 	lie(fs, raw);
 	if (fs->sb.metackhash & UFS_CK_CYLGRP)
 		head->ckhash = raw32_set(ufs_cg_hash(&fs->sb, raw), fs->sb.big);
 	ufs_close(fs);
-	spoil(off, raw, fs->sb.cgsize);
+	spoil(off, raw, len);
 }
 
 /* The group's own header is free. */

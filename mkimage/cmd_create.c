@@ -28,13 +28,7 @@ static const struct option longs[] = {
     {"order", required_argument, NULL, OPT_ORDER},
     FS_ARGS_LONGS,
     ISO_ARGS_LONGS,
-    {"algorithm", required_argument, NULL, 'A'},
-    {"level", required_argument, NULL, 'C'},
-    {"lzma", no_argument, NULL, 'L'},
-    {"cluster", required_argument, NULL, 's'},
-    {"dedup", no_argument, NULL, 'd'},
-    {"keep-zeroes", no_argument, NULL, 'Z'},
-    {"threads", required_argument, NULL, 'j'},
+    UZIP_ARGS_LONGS,
     {NULL, 0, NULL, 0},
 };
 
@@ -154,8 +148,8 @@ parse(struct create_options *opt, struct lists *lists, struct iso_args *iso,
 	};
 	int c;
 
-	while ((c = cmd_option(
-		    &cmd_create, argc, argv, "o:A:C:Ls:dZj:", longs)) != -1) {
+	while ((c = cmd_option(&cmd_create, argc, argv, "o:" UZIP_ARGS_SHORTS,
+		    longs)) != -1) {
 		int bad = take_option(opt, lists, c);
 
 		if (bad < 0)

@@ -24,14 +24,8 @@ struct uzip_job {
 
 static const struct option longs[] = {
     {"output", required_argument, NULL, 'o'},
-    {"algorithm", required_argument, NULL, 'A'},
-    {"level", required_argument, NULL, 'C'},
-    {"lzma", no_argument, NULL, 'L'},
-    {"cluster", required_argument, NULL, 's'},
-    {"dedup", no_argument, NULL, 'd'},
-    {"keep-zeroes", no_argument, NULL, 'Z'},
     {"summary", no_argument, NULL, 'S'},
-    {"threads", required_argument, NULL, 'j'},
+    UZIP_ARGS_LONGS,
     {NULL, 0, NULL, 0},
 };
 
@@ -65,8 +59,8 @@ parse(struct uzip_job *job, int argc, char **argv)
 {
 	int c;
 
-	while ((c = cmd_option(
-		    &cmd_uzip, argc, argv, "o:A:C:Ls:dZSj:", longs)) != -1) {
+	while ((c = cmd_option(&cmd_uzip, argc, argv, "o:S" UZIP_ARGS_SHORTS,
+		    longs)) != -1) {
 		int bad = 0;
 
 		if (c == 'o')

@@ -174,6 +174,11 @@ if [ -n "$long" ]; then
 	check "memroot: convert" "$relive" convert -q --ufs 1 -A zstd \
 		"$work/memroot-moved.iso" -o "$work/memroot-converted.iso"
 	boots_all - "$work/memroot-converted.iso" "memroot, converted"
+	for layout in plain uzip; do
+		check "memroot to $layout" "$relive" convert -q --layout "$layout" \
+			"$work/memroot-moved.iso" -o "$work/other.iso"
+		boots_all - "$work/other.iso" "memroot to $layout"
+	done
 fi
 try_machine "$work/memroot-moved.iso"
 end

@@ -59,6 +59,7 @@ IMGFMT = \
 	imgfmt/iso_volume.c \
 	imgfmt/iso_walk.c \
 	imgfmt/iso_why.c \
+	imgfmt/linux_acl.c \
 	imgfmt/log.c \
 	imgfmt/part.c \
 	imgfmt/part_bsd.c \

@@ -31,6 +31,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "../imgfmt/linux_acl.h"
 #include "../imgfmt/log.h"
 #include "mount.h"
 #include "session.h"
@@ -177,8 +178,6 @@ MUST_CHECK int perm_new(const struct server *server, const struct fuse_ctx *ctx,
 
 /* -- fuse_acl.c ------------------------------------------------------------ */
 
-enum { ACL_VALUE_MAX = 4 + 8 * UFS_ACL_MOST };
-
 /* Whether an attribute's name is that of a list, which goes to *kind. */
 bool acl_is(
     const struct server *server, const char *name, enum ufs_acl_kind *kind);
@@ -188,7 +187,7 @@ bool acl_are_shown(const struct server *server);
 const char *acl_shown_as(const char *name);
 /* The list's length.  -ENOXATTR. */
 MUST_CHECK int64_t acl_get(const struct server *server, uint64_t ino,
-    enum ufs_acl_kind kind, uint8_t value[ACL_VALUE_MAX]);
+    enum ufs_acl_kind kind, uint8_t value[LINUX_ACL_MAX]);
 /* With value NULL take the list away.  As ufs_acl_set; -EINVAL: no list. */
 MUST_CHECK int acl_set(fuse_req_t req, uint64_t ino, enum ufs_acl_kind kind,
     const void *value, size_t len);

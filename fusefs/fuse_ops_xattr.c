@@ -64,7 +64,7 @@ get_own(fuse_req_t req, uint64_t ino, const char *name, size_t size)
 static void
 get_acl(fuse_req_t req, uint64_t ino, enum ufs_acl_kind kind, size_t size)
 {
-	uint8_t value[ACL_VALUE_MAX];
+	uint8_t value[LINUX_ACL_MAX];
 	int64_t n = acl_get(server_of(req), ino, kind, value);
 
 	reply_value(req, n, value, size);

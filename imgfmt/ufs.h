@@ -214,7 +214,7 @@ enum {
 	UFS_ACL_MASK = 0x10,
 	UFS_ACL_OTHER = 0x20,
 };
-enum { UFS_ACL_MOST = 32 };
+enum { UFS_ACL_MOST = 32, UFS_ACL_BYTES = 388 };
 
 struct ufs_acl_entry {
 	uint16_t tag, perm; /* perm: as in a mode, 0 to 7 */
@@ -359,6 +359,18 @@ MUST_CHECK int ufs_xattr_remove(
  */
 MUST_CHECK int ufs_acl_set(struct ufs *fs, uint64_t ino, enum ufs_acl_kind kind,
     const struct ufs_acl *acl);
+
+/* The attribute of the system space that holds a list, and its value. */
+const char *ufs_acl_attribute(enum ufs_acl_kind kind);
+void ufs_acl_encode(
+    const struct ufs_acl *acl, bool big, uint8_t value[UFS_ACL_BYTES]);
+/*
+ * Turn the byte order of an attribute of the system space where that holds a
+ * list, a POSIX.1e or an NFSv4 one; leave all others as they are.
+ */
+void ufs_acl_reorder(const char *name, void *value, size_t len);
+/* Let FreeBSD obey the lists of either kind; the second excludes the first. */
+MUST_CHECK int ufs_acl_obey(struct ufs *fs, bool posix, bool nfs4);
 
 /*
  * A pinned inode outlives its last name.  Pins are counted; ufs_unpin takes

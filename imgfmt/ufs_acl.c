@@ -12,6 +12,10 @@
 
 #include "ufs_impl.h"
 
+static_assert(sizeof(struct ufs_acl_disk) == UFS_ACL_BYTES &&
+	(int)UFS_ACL_SLOTS == (int)UFS_ACL_MOST,
+    "one size in both headers");
+
 static const char *const names[] = {
     [UFS_ACL_ACCESS] = "posix1e.acl_access",
     [UFS_ACL_DEFAULT] = "posix1e.acl_default",
@@ -45,19 +49,82 @@ decode(const struct ufs *fs, const uint8_t *bytes, struct ufs_acl *out)
 	return 0;
 }
 
-static void
-encode(
-    const struct ufs *fs, const struct ufs_acl *acl, struct ufs_acl_disk *out)
+void
+ufs_acl_encode(
+    const struct ufs_acl *acl, bool big, uint8_t value[UFS_ACL_BYTES])
 {
-	bool big = fs->sb.big;
+	struct ufs_acl_disk disk;
 
-	memset(out, 0, sizeof(*out));
-	out->count = raw32_set(acl->n, big);
+	memset(&disk, 0, sizeof(disk));
+	disk.count = raw32_set(acl->n, big);
 	for (unsigned i = 0; i < acl->n; i++) {
-		out->entry[i].tag = raw32_set(acl->entry[i].tag, big);
-		out->entry[i].id = raw32_set(acl->entry[i].id, big);
-		out->entry[i].perm = raw16_set(acl->entry[i].perm, big);
+		disk.entry[i].tag = raw32_set(acl->entry[i].tag, big);
+		disk.entry[i].id = raw32_set(acl->entry[i].id, big);
+		disk.entry[i].perm = raw16_set(acl->entry[i].perm, big);
 	}
+	memcpy(value, &disk, sizeof(disk));
+}
+
+const char *
+ufs_acl_attribute(enum ufs_acl_kind kind)
+{
+	return names[kind];
+}
+
+static void
+swap(uint8_t *at, size_t len)
+{
+	for (size_t i = 0; i < len / 2; i++) {
+		uint8_t byte = at[i];
+
+		at[i] = at[len - 1 - i];
+		at[len - 1 - i] = byte;
+	}
+}
+
+/* Words of 32 bits, then pairs of 16, over and over. */
+static void
+swap_entries(uint8_t *at, const uint8_t *end, int words)
+{
+	while (at < end) {
+		for (int i = 0; i < words; i++, at += 4)
+			swap(at, 4);
+		swap(at, 2);
+		swap(at + 2, 2);
+		at += 4;
+	}
+}
+
+void
+ufs_acl_reorder(const char *name, void *value, size_t len)
+{
+	enum { NFS4_BYTES = 4088, NFS4_HEAD = 6 * 4 };
+	uint8_t *at = value;
+
+	if (len == UFS_ACL_BYTES &&
+	    (strcmp(name, names[UFS_ACL_ACCESS]) == 0 ||
+		strcmp(name, names[UFS_ACL_DEFAULT]) == 0)) {
+		swap(at, 4);
+		swap_entries(at + 4, at + len, 2);
+	} else if (len == NFS4_BYTES && strcmp(name, "nfs4.acl") == 0) {
+		for (size_t i = 0; i < NFS4_HEAD; i += 4)
+			swap(at + i, 4);
+		swap_entries(at + NFS4_HEAD, at + len, 3);
+	}
+}
+
+int
+ufs_acl_obey(struct ufs *fs, bool posix, bool nfs4)
+{
+	int rc = ufs_change_begin(fs);
+
+	if (rc < 0)
+		return rc;
+	if (fs->sb.version == 2 && nfs4)
+		fs->sb.flags |= UFS_FS_NFS4ACLS;
+	else if (fs->sb.version == 2 && posix)
+		fs->sb.flags |= UFS_FS_ACLS;
+	return ufs_change_end(fs, 0);
 }
 
 /* 1: *out is what the attribute says; 0: there is none.  -EPERM: no list. */
@@ -86,7 +153,7 @@ static int
 store(struct ufs *fs, struct ufs_node *node, enum ufs_acl_kind kind,
     const struct ufs_acl *acl)
 {
-	struct ufs_acl_disk disk;
+	uint8_t value[UFS_ACL_BYTES];
 	int rc;
 
 	if (acl->n == 0) {
@@ -94,9 +161,9 @@ store(struct ufs *fs, struct ufs_node *node, enum ufs_acl_kind kind,
 		    fs, node, UFS_EA_SYSTEM, names[kind], NULL, 0);
 		return rc == -ENOXATTR ? 0 : rc;
 	}
-	encode(fs, acl, &disk);
+	ufs_acl_encode(acl, fs->sb.big, value);
 	rc = ufs_node_xattr(
-	    fs, node, UFS_EA_SYSTEM, names[kind], &disk, sizeof(disk));
+	    fs, node, UFS_EA_SYSTEM, names[kind], value, sizeof(value));
 	if (rc == 0)
 		fs->sb.flags |= UFS_FS_ACLS;
 	return rc;

@@ -241,6 +241,23 @@ xattrs_fit(const struct laying *l, const struct tree_node *node)
 }
 
 static int
+lay_xattr(
+    struct laying *l, const struct tree_node *node, const struct tree_xattr *x)
+{
+	scoped(freep) uint8_t *value = malloc(x->len + 1);
+	struct ufs_info info;
+
+	if (value == NULL)
+		return -ENOMEM;
+	memcpy(value, x->value, x->len);
+	ufs_info(l->fs, &info);
+	if (info.big_endian && x->space == UFS_EA_SYSTEM)
+		ufs_acl_reorder(x->name, value, x->len);
+	return ufs_xattr_set(l->fs, node->ino, (enum ufs_ea_space)x->space,
+	    x->name, value, x->len, UFS_EA_ANY);
+}
+
+static int
 lay_xattrs(struct laying *l, const struct tree_node *node)
 {
 	int rc = 0;
@@ -252,9 +269,7 @@ lay_xattrs(struct laying *l, const struct tree_node *node)
 		if (l->version == 1)
 			l->out->lost_xattrs++;
 		else
-			rc = ufs_xattr_set(l->fs, node->ino,
-			    (enum ufs_ea_space)x->space, x->name, x->value,
-			    x->len, UFS_EA_ANY);
+			rc = lay_xattr(l, node, x);
 	}
 	return rc;
 }
@@ -402,6 +417,8 @@ lay_tree(struct tree *t, struct laying *l, const struct order *first)
 		rc = lay_first_contents(l, t, first);
 	if (rc == 0)
 		rc = lay_contents(l, t->root, &top);
+	if (rc == 0 && (t->acls || t->nfs4_acls))
+		rc = ufs_acl_obey(l->fs, t->acls, t->nfs4_acls);
 	if (rc == 0)
 		rc = ufs_sync_to_device(l->fs);
 	return rc;

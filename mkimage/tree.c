@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../imgfmt/fflags.h"
+#include "../imgfmt/linux_acl.h"
 #include "../imgfmt/log.h"
 #include "../imgfmt/ufs.h"
 
@@ -128,9 +129,6 @@ static const struct {
 static const char *
 freebsd_name(const char *name, int *space)
 {
-	/* Linux's own form of access control lists, not FreeBSD's */
-	if (strncmp(name, "system.posix_acl_", 17) == 0)
-		return NULL;
 	for (size_t i = 0; i < sizeof(spaces) / sizeof(*spaces); i++) {
 		size_t len = strlen(spaces[i].prefix);
 
@@ -173,10 +171,28 @@ insert_xattr(struct tree_node *node, struct tree_xattr *x)
 	*at = x;
 }
 
+static int
+add_acl(struct tree *t, struct tree_node *node, enum ufs_acl_kind kind,
+    const void *value, size_t len)
+{
+	uint8_t bytes[UFS_ACL_BYTES];
+	struct ufs_acl acl;
+
+	if (linux_acl_parse(value, len, &acl) < 0) {
+		t->lost_xattrs++;
+		return 0;
+	}
+	t->acls = true;
+	ufs_acl_encode(&acl, false, bytes);
+	return tree_set_xattr(
+	    node, UFS_EA_SYSTEM, ufs_acl_attribute(kind), bytes, sizeof(bytes));
+}
+
 int
 tree_add_xattr(struct tree *t, struct tree_node *node, const char *name,
     const void *value, size_t len)
 {
+	enum ufs_acl_kind kind;
 	int space = 0;
 	const char *own;
 
@@ -185,6 +201,8 @@ tree_add_xattr(struct tree *t, struct tree_node *node, const char *name,
 			t->lost_xattrs++;
 		return 0;
 	}
+	if (linux_acl_is(name, &kind))
+		return add_acl(t, node, kind, value, len);
 	own = freebsd_name(name, &space);
 	if (own == NULL || strlen(own) > UFS_NAME_MAX) {
 		t->lost_xattrs++;

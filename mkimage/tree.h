@@ -98,6 +98,8 @@ struct tree {
 	/* The tree that this one is a part of, or NULL: its scratch file is
 	 * used, and its nodes are shared. */
 	struct tree *whole;
+	/* Whether the access control lists in attributes are to be obeyed. */
+	bool acls, nfs4_acls;
 	/* What was left out because UFS or we have no place for it. */
 	uint64_t lost_xattrs, lost_acls, lost_flags;
 	uint64_t lost_whiteouts, lost_snapshots, lost_journals;
@@ -149,13 +151,13 @@ void tree_drop_content(struct tree_node *node);
 /*
  * Add an attribute that Linux or an archive calls name: "user.X",
  * "system.X", "trusted.freebsd.{user,system}.X"; "relive.flags" sets the
- * flags.  What FreeBSD has no name for is counted in t->lost_xattrs.  An
+ * flags.  Linux's access control lists become FreeBSD's.  What FreeBSD has no name for is counted in t->lost_xattrs.  An
  * attribute of that name is replaced.  -ENOMEM.
  */
 MUST_CHECK int tree_add_xattr(struct tree *t, struct tree_node *node,
     const char *name, const void *value, size_t len);
 
-/* As tree_add_xattr, with FreeBSD's name in space, enum ufs_ea_space. */
+/* As tree_add_xattr, little-endian, with FreeBSD's name in space, enum ufs_ea_space. */
 MUST_CHECK int tree_set_xattr(struct tree_node *node, int space,
     const char *name, const void *value, size_t len);
 

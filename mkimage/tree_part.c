@@ -13,6 +13,8 @@ tree_init_part(struct tree *t, struct tree *whole)
 	t->whole = whole;
 	t->now = whole->now;
 	t->beside = whole->beside;
+	t->acls = whole->acls;
+	t->nfs4_acls = whole->nfs4_acls;
 	tree_node_date(t->root, whole->root->mtime);
 	t->root->mode = whole->root->mode;
 	t->root->uid = whole->root->uid;

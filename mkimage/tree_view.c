@@ -88,11 +88,40 @@ read_content(struct walk *w, const char *path, const struct view_node *from,
 	return rc;
 }
 
+struct taking {
+	struct tree_node *node;
+	bool reorder; /* a tree has its lists little-endian */
+};
+
 static int
 add_xattr(void *arg, enum ufs_ea_space space, const char *name,
     const void *value, size_t len)
 {
-	return tree_set_xattr(arg, space, name, value, len);
+	const struct taking *taking = arg;
+	scoped(freep) uint8_t *copy = malloc(len + 1);
+
+	if (copy == NULL)
+		return -ENOMEM;
+	memcpy(copy, value, len);
+	if (taking->reorder && space == UFS_EA_SYSTEM)
+		ufs_acl_reorder(name, copy, len);
+	return tree_set_xattr(taking->node, space, name, copy, len);
+}
+
+static int
+take_xattrs(
+    struct walk *w, const struct view_node *from, struct tree_node *node)
+{
+	struct taking taking = {.node = node};
+	struct ufs_info info;
+
+	if (w->v->fs != NULL) {
+		ufs_info(w->v->fs, &info);
+		taking.reorder = info.big_endian;
+		w->t->acls |= info.acls;
+		w->t->nfs4_acls |= info.nfs4_acls;
+	}
+	return view_xattrs(w->v, from, add_xattr, &taking);
 }
 
 static void
@@ -125,7 +154,7 @@ make_node(struct walk *w, const char *path, const struct view_node *from,
 	else if (S_ISREG(from->mode))
 		rc = read_content(w, path, from, node);
 	if (rc == 0)
-		rc = view_xattrs(w->v, from, add_xattr, node);
+		rc = take_xattrs(w, from, node);
 	if (rc < 0)
 		return rc;
 	*out = node;

@@ -56,7 +56,17 @@ if begin rsync; then
 		left "$work/from" "$work/back"
 	} >"$work/differences" 2>&1
 	same "rsync: no difference is left" /dev/null "$work/differences"
+	check "create: takes the tree from the mount" "$relive" create -q \
+		--byte-order big -o "$work/made.ufs" "$mnt/rsync"
 	finish rsync
+	mount_at "$mnt" "$work/made.ufs"
+	left "$work/from" "$mnt" >"$work/differences" 2>&1
+	same "create: with lists and attributes" /dev/null "$work/differences"
+	check "create: and with flags" eval '[ "$(getfattr --only-values \
+		-n relive.flags "$mnt/acl/f" 2>/dev/null)" = nodump ]'
+	umount_at "$mnt"
+	check "create: sound" "$relive" check "$work/made.ufs.relive"
+	rm -rf "$work"/made.ufs*
 fi
 
 # -- git ----------------------------------------------------------------------

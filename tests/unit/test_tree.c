@@ -215,6 +215,37 @@ attributes_find_their_name_space(void)
 }
 
 static void
+access_control_lists_of_linux_become_freebsds(void)
+{
+	/* Version 2; the owner 7, user 5 has 6, the mask 4. */
+	static const uint8_t list[] = {2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255,
+	    255, 2, 0, 6, 0, 5, 0, 0, 0, 16, 0, 4, 0, 255, 255, 255, 255};
+	const struct tree_xattr *x;
+	struct tree t;
+	struct tree_node *n;
+
+	CHECK_EQ(tree_init(&t), 0);
+	n = kit_put(&t, "a", S_IFREG | 0644, "");
+	CHECK_EQ(tree_add_xattr(
+		     &t, n, "system.posix_acl_default", list, sizeof(list)),
+	    0);
+	x = n->xattrs;
+	CHECK(t.acls && t.lost_xattrs == 0 && x != NULL);
+	if (x != NULL) {
+		CHECK_EQ(x->space, UFS_EA_SYSTEM);
+		CHECK_EQ(strcmp(x->name, "posix1e.acl_default"), 0);
+		CHECK(x->len == 388 && x->value[0] == 3);
+		CHECK(x->value[16] == 2 && x->value[20] == 5 &&
+		    x->value[24] == 6);
+	}
+	CHECK_EQ(tree_add_xattr(
+		     &t, n, "system.posix_acl_access", list, sizeof(list) - 1),
+	    0);
+	CHECK_EQ(t.lost_xattrs, 1);
+	tree_release(&t);
+}
+
+static void
 runs_join(void)
 {
 	struct tree t;
@@ -272,6 +303,8 @@ TESTS({"paths become plain", paths_become_plain},
     {"names are kept in order", names_are_kept_in_order},
     {"patterns leave out", patterns_leave_out},
     {"attributes find their name space", attributes_find_their_name_space},
+    {"access control lists of Linux become FreeBSD's",
+	access_control_lists_of_linux_become_freebsds},
     {"what is missing is added and outlives its tree",
 	what_is_missing_is_added_and_outlives_its_tree},
     {"runs of data join", runs_join})

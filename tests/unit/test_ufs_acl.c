@@ -205,6 +205,31 @@ attributes_that_are_no_lists_are_not_obeyed(void)
 	over(2, strange);
 }
 
+static void
+an_attribute_changes_its_byte_order_whole(void)
+{
+	uint8_t little[UFS_ACL_BYTES], big[UFS_ACL_BYTES], nfs4[4088] = {0};
+
+	ufs_acl_encode(&sample, false, little);
+	ufs_acl_encode(&sample, true, big);
+	ufs_acl_reorder("posix1e.acl_other", little, sizeof(little));
+	ufs_acl_reorder("posix1e.acl_access", little, sizeof(little) - 1);
+	CHECK_EQ(little[0], 5); /* neither is a list */
+	ufs_acl_reorder("posix1e.acl_default", little, sizeof(little));
+	CHECK_EQ(memcmp(little, big, sizeof(big)), 0);
+	/* maxcnt, cnt, four spare; then tag, id, perm, and two half words */
+	nfs4[0] = 254;
+	nfs4[4] = 1;
+	nfs4[24] = 0x40;
+	nfs4[32] = 7;
+	nfs4[36] = 1;
+	nfs4[38] = 2;
+	nfs4[4084] = 9;
+	ufs_acl_reorder("nfs4.acl", nfs4, sizeof(nfs4));
+	CHECK(nfs4[3] == 254 && nfs4[7] == 1 && nfs4[27] == 0x40 &&
+	    nfs4[35] == 7 && nfs4[37] == 1 && nfs4[39] == 2 && nfs4[4085] == 9);
+}
+
 #define T(name) \
 	{ \
 #name, name \
@@ -213,4 +238,5 @@ attributes_that_are_no_lists_are_not_obeyed(void)
 TESTS(T(the_bytes_are_those_of_freebsd), T(list_and_mode_are_one),
     T(directories_hand_their_default_list_on),
     T(what_the_format_cannot_hold_is_refused),
-    T(attributes_that_are_no_lists_are_not_obeyed))
+    T(attributes_that_are_no_lists_are_not_obeyed),
+    T(an_attribute_changes_its_byte_order_whole))

@@ -121,7 +121,7 @@ discard_locked(const struct session_place *place, int folder)
 		return rc;
 	image_overlay_name(place->inner, name);
 	/* The image need not be there any more: without one, all of them. */
-	if (place->inner[0] == '\0')
+	if (place->inner[0] == '\0' || place->derived)
 		rc = drop_all(folder, &base);
 	if (rc >= 0)
 		rc = remove_files(folder, name, true);

@@ -9,9 +9,10 @@ enum { SESSION_ID_HEX = 2 * OVERLAY_ID_MAX + 1 };
 /* -- session_place.c: from an address to the folder ------------------------ */
 
 struct session_place {
-	char *path;  /* of the host file */
-	char *inner; /* as given, "" for none */
-	char *dir;   /* the session's folder; need not exist */
+	char *path;   /* of the host file */
+	char *inner;  /* as given, "" for none */
+	bool derived; /* not given, but the folder told */
+	char *dir;    /* the session's folder; need not exist */
 };
 
 /*

@@ -15,6 +15,7 @@ enum {
 	BLOCK = 16384,
 	FRAG = 2048,
 	IMAGES_MAX = 64,
+	DEPTH_MAX = 1024, /* a path is no longer */
 	CHUNK = 1 << 20,
 	FROM_ISO = 0x200, /* UF_OFFLINE: what ISOTREE.md means by "at base" */
 };
@@ -402,9 +403,10 @@ plant_one(void *arg, const struct ufs_dirent *entry)
 	return 0;
 }
 
-/* As deep as the tree; the engine is not called from within ufs_readdir. */
+/* The engine is not called from within ufs_readdir. */
 static int
-plant(const struct session *session, struct iso_edit_node *dir, uint64_t ino)
+plant(const struct session *session, struct iso_edit_node *dir, uint64_t ino,
+    unsigned depth)
 {
 	struct planting p = {.session = session, .dir = dir, .ino = ino};
 	int rc = describe(session, ino, dir);
@@ -414,7 +416,8 @@ plant(const struct session *session, struct iso_edit_node *dir, uint64_t ino)
 	rc = ufs_readdir(session->fs, ino, plant_one, &p);
 	for (struct iso_edit_node *n = dir->child; n != NULL && rc == 0;
 	     n = n->next)
-		rc = plant(session, n, n->id);
+		rc = depth < DEPTH_MAX ? plant(session, n, n->id, depth + 1)
+				       : -ENAMETOOLONG;
 	return rc;
 }
 
@@ -422,7 +425,7 @@ int
 session_iso_tree(const struct session *session, struct iso_edit_node **out)
 {
 	struct iso_edit_node *root = iso_edit_new("");
-	int rc = root == NULL ? -ENOMEM : plant(session, root, UFS_ROOT);
+	int rc = root == NULL ? -ENOMEM : plant(session, root, UFS_ROOT, 0);
 
 	if (rc < 0)
 		iso_edit_free(root);

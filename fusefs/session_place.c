@@ -111,14 +111,17 @@ is_folder(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* The inner address of the only image that the session is about. */
+/*
+ * The inner address of the only image that the session is about; where all of
+ * an ISO was mounted, of the first one.
+ */
 static int
 only_inner(const struct session_base *base, const char *dir, char **out)
 {
 	const char *first = session_base_get(base, "image", NULL, 0);
 	const char *second = session_base_get(base, "image", NULL, 1);
 
-	if (second != NULL) {
+	if (second != NULL && session_base_get(base, "iso", NULL, 0) == NULL) {
 		log_error("the session '%s' is about several images, name one "
 			  "of '%s:%s', '%s:%s' ...",
 		    dir, dir, first, dir, second);
@@ -189,6 +192,7 @@ place_of_folder(struct session_place *place)
 		if (rc == 0) {
 			free(place->inner);
 			place->inner = inner;
+			place->derived = true;
 		}
 	}
 	session_base_release(&base);

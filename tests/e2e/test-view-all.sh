@@ -163,6 +163,10 @@ check "the image lies last" eval '[ "$(xorriso -indev "$work/new.iso" -find / \
 	-type f -exec report_lba 2>/dev/null | sed "s/,//g" |
 	sort -n -k 5 | tail -1 | grep -c -e "\.gz" -e uzip)" = 1 ]'
 
+check "the session's folder stands for all of it" eval \
+	'"$relive" status "$iso.relive" >"$work/st2" 2>&1 &&
+	grep -q "ISO.s tree" "$work/st2"'
+
 # -- crashes -------------------------------------------------------------------
 
 echo kept >"$mnt/iso/kept"
@@ -214,7 +218,8 @@ check "costs what it takes" [ $(($(stat -c %s "$work/new.iso") - \
 check "discard" "$relive" discard "$iso"
 check "drops it" eval 'mount_at "$mnt" "$iso" --view all &&
 	! grep -q more "$mnt/iso/boot/loader.conf" && umount_at "$mnt"'
-"$relive" discard "$iso"
+check "discard by the folder" eval \
+	'"$relive" discard "$iso.relive" && [ ! -e "$iso.relive" ]'
 
 # -- other shapes --------------------------------------------------------------
 

@@ -138,6 +138,7 @@ FUSEFS = \
 	fusefs/image_find.c \
 	fusefs/image_gz.c \
 	fusefs/image_kind.c \
+	fusefs/image_ufs.c \
 	fusefs/overlay.c \
 	fusefs/overlay_compact.c \
 	fusefs/overlay_dev.c \

@@ -169,6 +169,8 @@ walk_step(struct image_walk *walk, enum image_kind kind)
 		return enter_uzip(walk);
 	case IMAGE_GZ:
 		return image_enter_gz(walk);
+	case IMAGE_UFS:
+		return image_enter_ufs(walk);
 	default:
 		log_error("'%s' is %s: %s", image_walk_place(walk),
 		    image_kind_name(kind), image_kind_advice(kind));
@@ -195,8 +197,10 @@ image_walk_place(struct image_walk *walk)
 static bool
 is_content(const struct image_walk *walk, enum image_kind kind)
 {
-	if (kind == IMAGE_UFS || (walk->flags & IMAGE_ANY) == 0)
-		return kind == IMAGE_UFS;
+	if (kind == IMAGE_UFS)
+		return walk->rest[0] != '/';
+	if ((walk->flags & IMAGE_ANY) == 0)
+		return false;
 	if (kind == IMAGE_ISO)
 		return walk->rest[0] == '\0' && walk->off == UINT64_MAX;
 	return kind != IMAGE_PARTITIONED && !image_kind_is_packed(kind);

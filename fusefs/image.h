@@ -1,7 +1,8 @@
 /*
- * An address such as live.iso, base.ufs.uzip, live.iso:/data/base.ufs.uzip or
- * disk.img:p2, opened layer by layer down to the device that holds a file
- * system.  Content decides what each layer is, never its name.
+ * An address such as live.iso, base.ufs.uzip, live.iso:/data/base.ufs.uzip,
+ * disk.img:p2 or disk.img:p2:/uzip/usr.local.uzip, opened layer by layer down
+ * to the device that holds a file system.  Content decides what each layer is,
+ * never its name.
  */
 #ifndef IMAGE_H
 #define IMAGE_H
@@ -120,6 +121,20 @@ image_closep(struct image **image)
  * first that is neither ISO nor partitioned.
  */
 const struct image_layer *image_container(const struct image *image);
+
+struct ufs;
+struct ufs_attr;
+
+/* Find path in a UFS; follows no symbolic link.  -ENOENT, -ENOTDIR. */
+MUST_CHECK int image_ufs_lookup(
+    struct ufs *fs, const char *path, struct ufs_attr *out);
+
+/*
+ * Regular file ino as a device, which owns fs from now on (after an error the
+ * caller still does).  Its flush is ufs_flush.
+ */
+MUST_CHECK int image_ufs_file(
+    struct ufs *fs, uint64_t ino, bool writable, struct blkdev **out);
 
 /*
  * What files of a session are called that belong to the image with this inner

@@ -35,6 +35,8 @@ MUST_CHECK int image_open_iso(struct image_walk *walk);
 MUST_CHECK int image_enter_iso(struct image_walk *walk);
 /* Likewise from a disk to one of its partitions. */
 MUST_CHECK int image_enter_partition(struct image_walk *walk);
+/* From a UFS to the file in it that the address names. */
+MUST_CHECK int image_enter_ufs(struct image_walk *walk);
 /* From a gzip file to what it holds, inflated. */
 MUST_CHECK int image_enter_gz(struct image_walk *walk);
 

@@ -4,10 +4,15 @@
 #include <string.h>
 
 #include "../imgfmt/log.h"
+#include "../imgfmt/ufs.h"
 #include "cmd.h"
 
-unsigned
-container_target(const struct image *im)
+/* Of the cache between the engine and the file that holds its UFS. */
+enum { NESTED_DIRTY = 64 << 20, NESTED_CLEAN = 8 << 20 };
+
+/* The first layer that is neither an ISO nor a partition table. */
+static unsigned
+first_content(const struct image *im)
 {
 	unsigned i = 0;
 
@@ -18,12 +23,27 @@ container_target(const struct image *im)
 	return i;
 }
 
+/* Whether the image is a file of a UFS. */
+static bool
+is_nested(const struct image *im)
+{
+	unsigned i = first_content(im);
+
+	return i + 1 < im->nlayers && im->layer[i].kind == IMAGE_UFS;
+}
+
+unsigned
+container_target(const struct image *im)
+{
+	return first_content(im) + is_nested(im);
+}
+
 bool
 container_is_too_deep(const struct image *im)
 {
-	unsigned target = container_target(im);
-
-	return target > 1 || im->nlayers - 1 - target > 1;
+	return first_content(im) > 1 ||
+	    im->nlayers - 1 - container_target(im) > 1 ||
+	    (is_nested(im) && im->layer[0].kind == IMAGE_ISO);
 }
 
 int
@@ -86,6 +106,75 @@ write_disk(
 	return rc;
 }
 
+/* The file at path, emptied, of the UFS in window, which it owns then. */
+static int
+open_in_ufs(struct blkdev *window, const char *path, struct blkdev **out)
+{
+	const struct ufs_options writable = {.writable = true};
+	struct blkdev *cache;
+	struct ufs_attr attr;
+	struct ufs *fs;
+	int rc = blkdev_cache_open(window, NESTED_DIRTY, NESTED_CLEAN, &cache);
+
+	if (rc < 0)
+		return rc;
+	rc = ufs_open(cache, &writable, &fs);
+	if (rc < 0) {
+		(void)blkdev_ref(window);
+		blkdev_close(cache);
+		return rc;
+	}
+	rc = image_ufs_lookup(fs, path, &attr);
+	if (rc == 0)
+		rc = image_ufs_file(fs, attr.ino, true, out);
+	if (rc < 0) {
+		(void)blkdev_ref(window);
+		ufs_close(fs);
+		return rc;
+	}
+	return 0;
+}
+
+/* Our own engine writes the file anew in a copy of all that is around it. */
+static int
+write_nested(
+    const struct image *im, struct blkdev *out, container_put *put, void *arg)
+{
+	const struct image_layer *around = &im->layer[first_content(im)];
+	const char *path = im->layer[container_target(im)].name;
+	struct blkdev *disk = im->layer[0].dev, *window, *file;
+	uint64_t len = 0;
+	int rc = blkdev_resize(out, disk->size);
+
+	if (rc == 0)
+		rc = blkdev_copy(disk, 0, out, 0, disk->size);
+	if (rc < 0)
+		return rc;
+	rc = blkdev_slice_open(
+	    blkdev_ref(out), around->off, around->dev->size, &window);
+	if (rc < 0) {
+		blkdev_close(out);
+		return rc;
+	}
+	rc = open_in_ufs(window, path, &file);
+	if (rc < 0) {
+		blkdev_close(window);
+		return rc;
+	}
+	rc = blkdev_resize(file, 0);
+	if (rc == 0)
+		rc = put(arg, file, 0, &len);
+	if (rc == 0)
+		rc = blkdev_resize(file, len);
+	if (rc == 0)
+		rc = blkdev_flush(file);
+	if (rc == -ENOSPC)
+		log_error(
+		    "'%s' has no room for the changed '%s'", im->path, path);
+	blkdev_close(file);
+	return rc;
+}
+
 int
 container_write(
     const struct image *im, struct blkdev *out, container_put *put, void *arg)
@@ -93,6 +182,8 @@ container_write(
 	uint64_t len;
 
 	assert(!container_is_too_deep(im));
+	if (is_nested(im))
+		return write_nested(im, out, put, arg);
 	switch (im->layer[0].kind) {
 	case IMAGE_ISO:
 		return container_write_iso(

@@ -15,7 +15,10 @@
 typedef int container_put(
     void *arg, struct blkdev *out, uint64_t base, uint64_t *len);
 
-/* The layer whose bytes are replaced: the first that is no container. */
+/*
+ * The layer whose bytes are replaced: the first that is no container, or the
+ * file where that is a UFS with the image in one of its files.
+ */
 unsigned container_target(const struct image *im);
 
 /* Whether the image is nested too deep to be put back. */

@@ -151,13 +151,15 @@ void tree_drop_content(struct tree_node *node);
 /*
  * Add an attribute that Linux or an archive calls name: "user.X",
  * "system.X", "trusted.freebsd.{user,system}.X"; "relive.flags" sets the
- * flags.  Linux's access control lists become FreeBSD's.  What FreeBSD has no name for is counted in t->lost_xattrs.  An
- * attribute of that name is replaced.  -ENOMEM.
+ * flags.  Linux's access control lists become FreeBSD's.  What FreeBSD has no
+ * name for is counted in t->lost_xattrs.  An attribute of that name is
+ * replaced.  -ENOMEM.
  */
 MUST_CHECK int tree_add_xattr(struct tree *t, struct tree_node *node,
     const char *name, const void *value, size_t len);
 
-/* As tree_add_xattr, little-endian, with FreeBSD's name in space, enum ufs_ea_space. */
+/* As tree_add_xattr, little-endian, with FreeBSD's name in space, enum
+ * ufs_ea_space. */
 MUST_CHECK int tree_set_xattr(struct tree_node *node, int space,
     const char *name, const void *value, size_t len);
 

@@ -146,7 +146,7 @@ if begin fio; then
 			--ioengine=$engine --iodepth=8 --rw=randrw \
 			--bsrange=4k-128k --size=$((${long:-0} * 90 + 10))m \
 			--fsync=64 --verify=crc32c --verify_fatal=1 \
-			--do_verify=1 --minimal
+			--do_verify=1 --verify_state_save=0 --minimal
 	done
 	finish fio
 fi

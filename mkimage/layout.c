@@ -34,6 +34,13 @@ check_label(const char *label)
 			    label);
 			return -EINVAL;
 		}
+	/* it stands in a shell script, loader.conf and fstab */
+	if (strpbrk(label, "\\`$") != NULL) {
+		log_error("label '%s' has one of \\ ` $, by which a boot script "
+			  "would not find the medium",
+		    label);
+		return -EINVAL;
+	}
 	return 0;
 }
 

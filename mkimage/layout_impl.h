@@ -13,10 +13,16 @@
 #define LAYOUT_MEMROOT_GZ  "boot/memroot.ufs.gz"
 
 /*
- * Devices to find the medium at, and the room of one kernel variable for them
- * (KENV_MVALLEN is 128, formats.md 3.9).
+ * Devices to find the medium at, what the kernel shows of a label in them, and
+ * the room of one kernel variable for them (KENV_MVALLEN is 128, formats.md
+ * 3.9).
  */
-enum { LAYOUT_DEVICE_MAX = 128, LAYOUT_KENV_MAX = 127 };
+enum {
+	LAYOUT_DEVICE_MAX = 128,
+	LAYOUT_PROVIDER_MAX = 63,
+	LAYOUT_LABEL_SHOWN = 31,
+	LAYOUT_KENV_MAX = 127,
+};
 
 struct layout {
 	const struct layout_options *opt;

@@ -14,15 +14,21 @@
 #define FSTAB   "etc/fstab"
 #define RC_CONF "etc/rc.conf"
 
+/*
+ * The kernel takes 31 of the 32 bytes of a volume id (strlcpy in
+ * g_label_iso9660.c), no blanks at their end, and of the name it makes of them
+ * no more than 63 characters (g_label_create in g_label.c).
+ */
 void
 layout_device(const char *label, char device[LAYOUT_DEVICE_MAX])
 {
-	size_t len = strlen(label), n;
+	const size_t most = strlen("/dev/") + LAYOUT_PROVIDER_MAX;
+	size_t len = strnlen(label, LAYOUT_LABEL_SHOWN), n;
 
 	while (len > 0 && label[len - 1] == ' ')
 		len--;
 	n = (size_t)snprintf(device, LAYOUT_DEVICE_MAX, "/dev/iso9660/");
-	for (size_t i = 0; i < len && n + 4 < LAYOUT_DEVICE_MAX; i++) {
+	for (size_t i = 0; i < len && n < most; i++) {
 		unsigned char c = (unsigned char)label[i];
 
 		if (isgraph(c) && c != '"' && c != '%')
@@ -32,6 +38,7 @@ layout_device(const char *label, char device[LAYOUT_DEVICE_MAX])
 			n += (size_t)snprintf(
 			    device + n, LAYOUT_DEVICE_MAX - n, "%%%02X", c);
 	}
+	device[n < most ? n : most] = '\0';
 }
 
 /* -- assignments ------------------------------------------------------------

@@ -215,6 +215,10 @@ mv "$work/cdboot" "$tree/boot/cdboot"
 refuse "a label too long" 1 "label.*32 bytes" "$relive" create -q -o "$bad" \
 	--label 123456789012345678901234567890123 "$tree"
 none "$bad"
+# shellcheck disable=SC2016 # nothing to expand
+refuse "a label that the shell would expand" 1 'one of' "$relive" create -q \
+	-o "$bad" --label 'a$HOME' "$tree"
+none "$bad"
 tar -cf "$work/whole.tar" -C "$tree" .
 head -c 3000000 "$work/whole.tar" >"$work/cut.tar"
 refuse "an archive cut short" 1 "cut.tar" "$relive" create -q -o "$bad" "$work/cut.tar"

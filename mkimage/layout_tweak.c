@@ -104,12 +104,31 @@ own_text(struct tree *t, const char *file)
 	return rc < 0 ? rc : tree_put_text(t, file, node->mode & 07777, text);
 }
 
+/*
+ * What is to be changed must be a file: where a link leads is another file,
+ * perhaps of another tree, and cd9660 of the loader follows none.
+ */
+static int
+check_changeable(const struct tree *t, const char *file)
+{
+	const struct tree_node *node = tree_find(t, file);
+
+	if (node == NULL || S_ISREG(node->mode))
+		return 0;
+	log_error("'%s' of the tree is not a regular file: it cannot be "
+		  "changed so that the ISO comes up (--no-tweak leaves it)",
+	    file);
+	return -EINVAL;
+}
+
 static int
 set(struct tree *t, const char *file, const struct setting *s)
 {
 	scoped(freep) char *old = NULL, *what = NULL;
-	int rc = assigned(t, file, s->key, &old);
+	int rc = check_changeable(t, file);
 
+	if (rc == 0)
+		rc = assigned(t, file, s->key, &old);
 	if (rc < 0 || (old != NULL && is_value(old, s->value)))
 		return rc;
 	if (asprintf(&what, "%s:%s=\"%s\"", file, s->key, s->value) < 0) {
@@ -180,18 +199,27 @@ root_devices(const struct layout *l, char *text, size_t len)
 	}
 }
 
+/* Assign where the loader is told otherwise, in whatever file. */
+static int
+set_loader_if_set(struct tree *t, const struct setting *s)
+{
+	struct loader_conf conf;
+	int rc = loader_conf_read(t, &conf);
+	bool is_set = rc == 0 && loader_conf_get(&conf, s->key) != NULL;
+
+	loader_conf_release(&conf);
+	return is_set ? set_loader(t, s, 1) : rc;
+}
+
 static int
 tweak_plain(struct tree *t, const char *root)
 {
-	const struct setting settings[] = {{"boot_cdrom", "YES"}};
+	const struct setting cdrom = {"boot_cdrom", "YES"};
 	const struct setting from = {"vfs.root.mountfrom", root};
-	scoped(freep) char *old = NULL;
-	int rc = set_loader(t, settings, 1);
+	int rc = set_loader(t, &cdrom, 1);
 
 	/* fstab says it, unless this does */
-	if (rc == 0)
-		rc = assigned(t, LAYOUT_LOADER_CONF, from.key, &old);
-	return rc < 0 || old == NULL ? rc : set_loader(t, &from, 1);
+	return rc < 0 ? rc : set_loader_if_set(t, &from);
 }
 
 static int
@@ -228,12 +256,9 @@ tweak_memroot(struct tree *t)
 	};
 	/* with it, the kernel would try the CD before the memory root */
 	const struct setting no_cd = {"boot_cdrom", "NO"};
-	scoped(freep) char *old = NULL;
 	int rc = set_loader(t, settings, sizeof(settings) / sizeof(*settings));
 
-	if (rc == 0)
-		rc = assigned(t, LAYOUT_LOADER_CONF, no_cd.key, &old);
-	return rc < 0 || old == NULL ? rc : set_loader(t, &no_cd, 1);
+	return rc < 0 ? rc : set_loader_if_set(t, &no_cd);
 }
 
 int
@@ -327,8 +352,10 @@ tweak_fstab(struct layout *l)
 	const char *root = l->opt->kind == LAYOUT_PLAIN ? line : NULL;
 	size_t len;
 	FILE *f;
-	int rc = node != NULL ? tree_text(t, node, &old) : 0;
+	int rc = check_changeable(t, FSTAB);
 
+	if (rc == 0 && node != NULL)
+		rc = tree_text(t, node, &old);
 	if (rc < 0)
 		return rc;
 	snprintf(line, sizeof(line), "%s\t/\tcd9660\tro\t0\t0", l->device);
@@ -349,6 +376,33 @@ tweak_fstab(struct layout *l)
 		return -ENOMEM;
 	rc = tree_put_text(t, FSTAB, 0644, text);
 	text = NULL; /* the tree's */
+	return rc;
+}
+
+/* -- rc.conf ----------------------------------------------------------------
+ */
+
+/*
+ * The root is not to be made writable.  Other files that rc.d/root reads
+ * (rc.subr's load_rc_config) may say otherwise, and later.
+ */
+static int
+tweak_rc(struct tree *t)
+{
+	static const char *const later[] = {"etc/rc.conf.local",
+	    "etc/rc.conf.d/root", "usr/local/etc/rc.conf.d/root"};
+	const struct setting ro = {"root_rw_mount", "NO"};
+	int rc = set(t, RC_CONF, &ro);
+
+	for (size_t i = 0; i < sizeof(later) / sizeof(*later) && rc == 0; i++) {
+		scoped(freep) char *old = NULL;
+
+		rc = assigned(t, later[i], ro.key, &old);
+		if (rc == 0 && old != NULL && !is_value(old, ro.value))
+			log_warn("%s sets %s=%s: if that makes the root "
+				 "writable, the system does not come up",
+			    later[i], ro.key, old);
+	}
 	return rc;
 }
 
@@ -377,7 +431,6 @@ need_dir(struct tree *t, const char *path)
 int
 layout_tweak_system(struct layout *l)
 {
-	const struct setting ro = {"root_rw_mount", "NO"};
 	struct tree *t = l->system;
 	int rc = need_dir(t, "dev");
 
@@ -385,6 +438,6 @@ layout_tweak_system(struct layout *l)
 		rc = need_dir(t, "cdrom");
 	if (rc < 0 || l->opt->no_tweak)
 		return rc;
-	rc = set(t, RC_CONF, &ro);
+	rc = tweak_rc(t);
 	return rc < 0 ? rc : tweak_fstab(l);
 }

@@ -225,6 +225,68 @@ a_file_that_wins(void)
 	tweak(LAYOUT_PLAIN, &t);
 	CHECK(kit_heard("sets boot_cdrom to 'NO'"));
 	tree_release(&t);
+
+	CHECK_EQ(tree_init(&t), 0);
+	CHECK(kit_put(&t, "etc/rc.conf.d/root", S_IFREG | 0644,
+		  "root_rw_mount=\"YES\"\n") != NULL);
+	CHECK(kit_put(&t, "etc/rc.conf.local", S_IFREG | 0644,
+		  "root_rw_mount=NO\n") != NULL);
+	kit_listen();
+	tweak(LAYOUT_PLAIN, &t);
+	CHECK(kit_heard("etc/rc.conf.d/root sets root_rw_mount=\"YES\""));
+	tree_release(&t);
+}
+
+/* The root is named elsewhere, or in a way of writing that lua allows. */
+static void
+another_root_elsewhere(void)
+{
+	struct tree t;
+
+	CHECK_EQ(tree_init(&t), 0);
+	CHECK(kit_put(&t, "boot/loader.conf", S_IFREG | 0644,
+		  "vfs.root.mountfrom = \"zfs:zroot\"\n") != NULL);
+	tweak(LAYOUT_PLAIN, &t);
+	CHECK(holds(&t, "boot/loader.conf",
+	    "vfs.root.mountfrom = \"zfs:zroot\"\n"
+	    "boot_cdrom=\"YES\"\n"
+	    "vfs.root.mountfrom=\"cd9660:/dev/iso9660/LIVE "
+	    "cd9660:/dev/cd0 cd9660:/dev/acd0\"\n"));
+	tree_release(&t);
+
+	CHECK_EQ(tree_init(&t), 0);
+	CHECK(kit_put(&t, "boot/loader.conf.d/zfs.conf", S_IFREG | 0644,
+		  "vfs.root.mountfrom=\"zfs:zroot\"\n") != NULL);
+	kit_listen();
+	tweak(LAYOUT_PLAIN, &t);
+	CHECK(kit_heard("sets vfs.root.mountfrom to 'zfs:zroot'"));
+	tree_release(&t);
+}
+
+/* Where a link leads is not changed, and it does not become a file. */
+static void
+links_instead_of_settings(void)
+{
+	static const char *const files[] = {
+	    "etc/fstab", "etc/rc.conf", "boot/loader.conf"};
+	const struct layout_options opt = {.label = "LIVE"};
+
+	for (size_t i = 0; i < 3; i++) {
+		struct tree t;
+		struct layout l = {.opt = &opt, .system = &t};
+		int rc;
+
+		layout_device(opt.label, l.device);
+		CHECK_EQ(tree_init(&t), 0);
+		CHECK(kit_put(&t, files[i], S_IFLNK | 0777, "/x") != NULL);
+		kit_listen();
+		rc = layout_tweak_system(&l);
+		if (rc == 0)
+			rc = layout_tweak_loader(&l, &t);
+		CHECK_EQ(rc, -EINVAL);
+		CHECK(kit_heard(files[i]));
+		tree_release(&t);
+	}
 }
 
 /* -- scripts ----------------------------------------------------------------
@@ -275,5 +337,8 @@ trees_that_cannot_boot(void)
 TESTS({"parts of trees", shared_parts}, {"labels", labels},
     {"a disk's fstab", a_disk_s_fstab},
     {"no settings at all", no_settings_at_all}, {"another root", another_root},
-    {"a file that wins", a_file_that_wins}, {"scripts", scripts},
+    {"another root elsewhere", another_root_elsewhere},
+    {"a file that wins", a_file_that_wins},
+    {"links instead of settings", links_instead_of_settings},
+    {"scripts", scripts},
     {"trees that cannot boot", trees_that_cannot_boot})

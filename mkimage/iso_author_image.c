@@ -395,6 +395,22 @@ take(struct image *im, uint8_t *buf, int len)
 	return got == len ? 0 : cut_short(im);
 }
 
+/*
+ * The publisher as it was given, in the first bytes of an ISO: libisofs puts it
+ * in capitals, mkisofs and makefs do not.
+ */
+static void
+put_publisher(const struct iso_author *how, uint8_t *buf, int len)
+{
+	enum { FIELD = 16 * SECTOR + 318, FIELD_LEN = 128 };
+	size_t n = how->publisher != NULL ? strlen(how->publisher) : 0;
+
+	if (n == 0 || n > FIELD_LEN || len < FIELD + FIELD_LEN)
+		return;
+	memcpy(buf + FIELD, how->publisher, n);
+	memset(buf + FIELD + n, ' ', FIELD_LEN - n);
+}
+
 /* What libisofs makes, to out; errors but -EINTR said. */
 static int
 copy(struct image *im, struct progress *bar, struct blkdev *out)
@@ -410,8 +426,10 @@ copy(struct image *im, struct progress *bar, struct blkdev *out)
 		rc = take(im, buf, n);
 		if (rc < 0)
 			return rc;
-		if (at == 0)
+		if (at == 0) {
+			put_publisher(im->author->how, buf, n);
 			im->author->seed = hash(buf, (size_t)n);
+		}
 		rc = blkdev_write_sparse(out, at, buf, (size_t)n);
 		if (rc < 0)
 			return cannot_write(rc);

@@ -36,8 +36,9 @@ check_label(const char *label)
 		}
 	/* it stands in a shell script, loader.conf and fstab */
 	if (strpbrk(label, "\\`$") != NULL) {
-		log_error("label '%s' has one of \\ ` $, by which a boot script "
-			  "would not find the medium",
+		log_error(
+		    "label '%s' has one of \\ ` $, by which a boot script "
+		    "would not find the medium",
 		    label);
 		return -EINVAL;
 	}
@@ -121,6 +122,15 @@ tell_trimmed(const struct trim_counts *c)
 	    c->kept, c->files, cmd_bytes(files, sizeof(files), c->file_bytes));
 }
 
+static int
+gzip_kernel(struct tree *t)
+{
+	scoped(freep) char *kernel = NULL;
+	int rc = layout_kernel(t, &kernel);
+
+	return rc < 0 ? rc : tree_gzip(t, kernel, 9);
+}
+
 /* What a CD does not need to boot, and the kernel smaller. */
 static int
 slim(struct layout *l)
@@ -134,7 +144,7 @@ slim(struct layout *l)
 	if (rc == 0 && l->opt->trim)
 		tell_trimmed(&counts);
 	if (rc == 0 && l->opt->gzip_kernel)
-		rc = tree_gzip(t, "boot/kernel/kernel", 9);
+		rc = gzip_kernel(t);
 	return rc;
 }
 

@@ -36,6 +36,10 @@ struct layout {
 /* -- layout_tree.c: what the ISO holds ---------------------------------------
  */
 
+/* The kernel that the loader takes, as a path in t, to be freed; errors
+ * said. */
+MUST_CHECK int layout_kernel(const struct tree *t, char **path);
+
 /* What a tree must have to boot in this layout.  -EINVAL, said. */
 MUST_CHECK int layout_check_tree(const struct tree *t, enum layout_kind kind);
 

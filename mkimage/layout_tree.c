@@ -5,6 +5,7 @@
 #include "../imgfmt/gz.h"
 #include "../imgfmt/log.h"
 #include "layout_impl.h"
+#include "loader_conf.h"
 #include "outfile.h"
 
 enum {
@@ -67,6 +68,35 @@ lacks(const char *what, const char *why)
 	return -EINVAL;
 }
 
+int
+layout_kernel(const struct tree *t, char **path)
+{
+	struct loader_conf conf;
+	int rc = loader_conf_read(t, &conf);
+
+	if (rc == 0)
+		rc = loader_conf_kernel(&conf, path);
+	if (rc < 0 && rc != -ENOMEM && rc != -EFBIG)
+		log_error("'kernel' or 'bootfile' in loader.conf is no path");
+	loader_conf_release(&conf);
+	return rc;
+}
+
+/* The kernel itself, or compressed. */
+static int
+check_kernel(const struct tree *t, const char *path)
+{
+	scoped(freep) char *packed = NULL;
+
+	if (asprintf(&packed, "%s.gz", path) < 0) {
+		packed = NULL;
+		return -ENOMEM;
+	}
+	if (!is_file(t, path) && !is_file(t, packed))
+		return lacks(path, "the loader would find no kernel");
+	return 0;
+}
+
 /*
  * BIOS needs cdboot and loader; a tree for machines without BIOS has but the
  * EFI loader.
@@ -81,46 +111,78 @@ check_boot(const struct tree *t)
 		return lacks(LAYOUT_CDBOOT, "no BIOS could boot the ISO");
 	if (!efi_only && !is_file(t, LAYOUT_LOADER))
 		return lacks(LAYOUT_LOADER, "cdboot would find nothing to run");
-	if (!is_file(t, "boot/kernel/kernel") &&
-	    !is_file(t, "boot/kernel/kernel.gz"))
-		return lacks(
-		    "boot/kernel/kernel", "the loader would find no kernel");
 	return 0;
 }
 
-/* The kernel lacks these classes and file systems (formats.md 3.10). */
-static void
-check_module(const struct tree *t, const char *name)
+/* GENERIC lacks these classes and file systems (formats.md 3.10). */
+static int
+check_modules(const struct tree *t, const char *kernel, enum layout_kind kind)
 {
-	char path[64];
+	static const char *const names[] = {"geom_uzip", "unionfs", "nullfs"};
+	size_t n = kind == LAYOUT_MEMROOT ? 3 : 1;
+	const char *slash = strrchr(kernel, '/');
+	int dir = slash != NULL ? (int)(slash - kernel) : 0;
 
-	snprintf(path, sizeof(path), "boot/kernel/%s.ko", name);
-	if (has(t, path))
-		return;
-	log_warn("the tree has no '%s': unless its kernel has %s built in, the "
-		 "ISO will not come up",
-	    path, name);
+	for (size_t i = 0; i < n; i++) {
+		scoped(freep) char *path = NULL;
+
+		if (asprintf(&path, "%.*s/%s.ko", dir, kernel, names[i]) < 0) {
+			path = NULL;
+			return -ENOMEM;
+		}
+		if (!has(t, path))
+			log_warn("the tree has no '%s': unless its kernel has "
+				 "%s built in, the ISO will not come up",
+			    path, names[i]);
+	}
+	return 0;
+}
+
+/* What the boot scripts run. */
+static int
+check_rescue(const struct tree *t, enum layout_kind kind)
+{
+	static const struct {
+		const char *name;
+		bool memroot;
+	} tools[] = {
+	    {"rescue/init", false},
+	    {"rescue/sh", false},
+	    {"rescue/mount", false},
+	    {"rescue/mdconfig", false},
+	    {"rescue/kenv", false},
+	    {"rescue/mkdir", true},
+	    {"rescue/sleep", true},
+	    {"rescue/mdmfs", true},
+	    {"rescue/newfs", true},        /* mdmfs runs it */
+	    {"rescue/mount_cd9660", true}, /* mount does */
+	    {"rescue/mount_nullfs", true},
+	    {"rescue/mount_unionfs", true},
+	};
+
+	for (size_t i = 0; i < sizeof(tools) / sizeof(*tools); i++)
+		if ((kind == LAYOUT_MEMROOT || !tools[i].memroot) &&
+		    !has(t, tools[i].name))
+			return lacks(tools[i].name,
+			    "the layouts with an image start from rescue/");
+	return 0;
 }
 
 int
 layout_check_tree(const struct tree *t, enum layout_kind kind)
 {
-	static const char *const rescue[] = {"rescue/init", "rescue/sh",
-	    "rescue/mount", "rescue/mdconfig", "rescue/kenv"};
+	scoped(freep) char *kernel = NULL;
 	int rc = check_boot(t);
 
-	if (rc < 0 || kind == LAYOUT_PLAIN)
-		return rc;
-	for (size_t i = 0; i < sizeof(rescue) / sizeof(*rescue); i++)
-		if (!has(t, rescue[i]))
-			return lacks(rescue[i],
-			    "the layouts with an image start from rescue/");
-	check_module(t, "geom_uzip");
-	if (kind == LAYOUT_MEMROOT) {
-		check_module(t, "unionfs");
-		check_module(t, "nullfs");
-	}
-	return 0;
+	if (rc == 0)
+		rc = layout_kernel(t, &kernel);
+	if (rc == 0)
+		rc = check_kernel(t, kernel);
+	if (rc == 0 && kind != LAYOUT_PLAIN)
+		rc = check_rescue(t, kind);
+	if (rc == 0 && kind != LAYOUT_PLAIN)
+		rc = check_modules(t, kernel, kind);
+	return rc;
 }
 
 /* -- pieces -----------------------------------------------------------------
@@ -200,6 +262,18 @@ make_memroot_tree(struct layout *l, struct tree *t)
 		      : put_script(t, "baseroot.rc", LAYOUT_MEMROOT, l->device);
 }
 
+/* With both, the loader would take the plain one (trap 72). */
+static void
+leave_out_plain(struct tree *cd)
+{
+	struct tree_node *boot = tree_find(cd, "boot");
+
+	if (tree_child(boot, "memroot.ufs") == NULL)
+		return;
+	tree_remove(boot, "memroot.ufs");
+	log_info("boot/memroot.ufs: left out, for '%s'", LAYOUT_MEMROOT_GZ);
+}
+
 /* Lay out the memory root and put it, compressed, on the ISO. */
 static int
 write_memroot(struct layout *l, struct tree *t)
@@ -217,6 +291,7 @@ write_memroot(struct layout *l, struct tree *t)
 	int rc = blkdev_mem_open(0, &gz);
 
 	how.mkfs.bytes_per_inode = 0;
+	leave_out_plain(&l->cd);
 	if (rc == 0)
 		rc = create_fs_lay_out(&fs, &how, t);
 	if (rc == 0)

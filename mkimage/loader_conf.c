@@ -333,6 +333,31 @@ loader_conf_read(const struct tree *t, struct loader_conf *out)
 	return local == NULL ? -ENOMEM : read_files(t, out, local, 0);
 }
 
+/*
+ * stand/lua/config.lua: "kernel" is a directory of boot, or a path; "bootfile"
+ * a name, or several with ';' between, or a path.
+ */
+int
+loader_conf_kernel(const struct loader_conf *conf, char **path)
+{
+	scoped(freep) char *dir = value_or(conf, "kernel", "");
+	scoped(freep) char *file = value_or(conf, "bootfile", "");
+	scoped(freep) char *raw = NULL;
+
+	if (dir == NULL || file == NULL)
+		return -ENOMEM;
+	file[strcspn(file, ";")] = '\0';
+	if (*file == '/')
+		return tree_plain_path(file, path);
+	if (asprintf(&raw, "%s%s/%s", *dir == '/' ? "" : "boot/",
+		*dir != '\0' ? dir : "kernel",
+		*file != '\0' ? file : "kernel") < 0) {
+		raw = NULL;
+		return -ENOMEM;
+	}
+	return tree_plain_path(raw, path);
+}
+
 void
 loader_conf_release(struct loader_conf *conf)
 {

@@ -37,4 +37,10 @@ const char *loader_conf_get(const struct loader_conf *conf, const char *key);
 const char *loader_conf_load(
     const struct loader_conf *conf, size_t i, size_t *len, const char **type);
 
+/*
+ * The kernel that the loader looks for first, boot/kernel/kernel unless
+ * "kernel" or "bootfile" say otherwise, as a path in the tree, to be freed.
+ */
+MUST_CHECK int loader_conf_kernel(const struct loader_conf *conf, char **path);
+
 #endif

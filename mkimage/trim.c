@@ -175,18 +175,16 @@ add_directory(struct trimming *w, const char *raw)
 }
 
 static int
-read_kernel(struct trimming *w, const char *kernel)
+read_kernel(struct trimming *w, const char *path)
 {
-	const char *file = loader_conf_get(&w->conf, "bootfile");
-	scoped(freep) char *path = NULL;
 	scoped(freep) char *packed = NULL;
 	const struct tree_node *node;
 	int rc = 0, why = 0;
 
-	if (asprintf(&path, "boot/%s/%s", kernel,
-		file != NULL ? file : "kernel") < 0 ||
-	    asprintf(&packed, "%s.gz", path) < 0)
+	if (asprintf(&packed, "%s.gz", path) < 0) {
+		packed = NULL;
 		return -ENOMEM;
+	}
 	node = tree_find(w->t, path);
 	if (node == NULL)
 		node = tree_find(w->t, packed);
@@ -199,33 +197,43 @@ read_kernel(struct trimming *w, const char *kernel)
 	return rc;
 }
 
+/* The directories of the loader's module_path. */
+static int
+add_path(struct trimming *w)
+{
+	const char *path = loader_conf_get(&w->conf, "module_path");
+	scoped(freep) char *copy = strdup(path != NULL ? path : "");
+	char *rest = copy, *part;
+	int rc = copy == NULL ? -ENOMEM : 0;
+
+	while (rc == 0 && (part = strsep(&rest, ";")) != NULL)
+		rc = add_directory(w, part);
+	return rc;
+}
+
 static int
 read_all(struct trimming *w)
 {
-	const char *kernel, *path;
-	scoped(freep) char *copy = NULL;
-	scoped(freep) char *dir = NULL;
-	char *rest, *part;
+	scoped(freep) char *kernel = NULL;
+	char *slash;
 	int rc = loader_conf_read(w->t, &w->conf);
 
+	if (rc == 0)
+		rc = loader_conf_kernel(&w->conf, &kernel);
+	if (rc == 0)
+		rc = read_kernel(w, kernel);
 	if (rc < 0)
 		return rc;
-	kernel = loader_conf_get(&w->conf, "kernel");
-	kernel = kernel != NULL ? kernel : "kernel";
-	path = loader_conf_get(&w->conf, "module_path");
-	copy = strdup(path != NULL ? path : "");
-	if (copy == NULL || asprintf(&dir, "boot/%s", kernel) < 0)
-		return -ENOMEM;
-	rc = read_kernel(w, kernel);
-	if (rc == 0)
-		rc = add_directory(w, dir);
+	slash = strrchr(kernel, '/');
+	if (slash != NULL) {
+		*slash = '\0';
+		rc = add_directory(w, kernel);
+	}
 	if (rc == 0)
 		rc = add_directory(w, "boot/kernel");
 	if (rc == 0)
 		rc = add_directory(w, "boot/modules");
-	for (rest = copy; rc == 0 && (part = strsep(&rest, ";")) != NULL;)
-		rc = add_directory(w, part);
-	return rc;
+	return rc < 0 ? rc : add_path(w);
 }
 
 /* -- what is needed ---------------------------------------------------------

@@ -44,7 +44,8 @@ make_live() { # make_live DIR
 	printf '# local settings\nautoboot_delay="2"\n' >"$dir/boot/loader.conf"
 	echo 'print("beastie")' >"$dir/boot/lua/loader.lua"
 	noise 600000 rescue >"$dir/rescue/sh"
-	for i in init mount mdconfig mdmfs kenv mkdir sleep ls cat; do
+	for i in init mount mount_{cd9660,nullfs,unionfs} mdconfig mdmfs newfs \
+		kenv mkdir sleep ls cat; do
 		ln "$dir/rescue/sh" "$dir/rescue/$i"
 	done
 	chmod 555 "$dir"/rescue/*

@@ -128,7 +128,7 @@ for layout in plain uzip memroot; do
 			'devices="/dev/iso9660/LIVE /dev/cd0 /dev/acd0"'
 		check "memroot: sh reads its script" sh -n "$work/script"
 		check "memroot: all of rescue is there" test \
-			"$("$relive" ls "$work/memroot.ufs" /rescue | wc -l)" = 10
+			"$("$relive" ls "$work/memroot.ufs" /rescue | wc -l)" = 14
 		;;
 	esac
 done
@@ -168,11 +168,12 @@ done
 # -- options ------------------------------------------------------------------
 
 check "all options" "$relive" create -q -o "$work/all.iso" --layout uzip \
-	--label 'My FreeBSD' --volume-set 'My FreeBSDs' --publisher us --ufs 1 \
+	--label 'My FreeBSD' --volume-set 'My FreeBSDs' --publisher 'Us, & others' --ufs 1 \
 	-A zstd -s 64k --free 20% --gzip-kernel --trim --archive base.txz "$tree"
 xorriso -indev "$work/all.iso" -pvd_info >"$work/pvd" 2>&1
 check "the volume's label" grep -q "'My FreeBSD'" "$work/pvd"
 check "the volume set" grep -q "My FreeBSDs" "$work/pvd"
+check "the publisher as given" grep -q "Us, & others" "$work/pvd"
 iso_file "$work/all.iso" boot/loader.conf >"$work/loader.conf"
 check "the label as the kernel spells it" \
 	grep -q 'mountfrom="cd9660:/dev/iso9660/My%20FreeBSD ' "$work/loader.conf"
@@ -200,6 +201,23 @@ check "no tweaks" "$relive" create -q -o "$work/raw.iso" --layout plain \
 check "leave fstab alone" cmp "$tree/etc/fstab" <(iso_file "$work/raw.iso" etc/fstab)
 check "and loader.conf" cmp "$tree/boot/loader.conf" \
 	<(iso_file "$work/raw.iso" boot/loader.conf)
+
+# What the tree has in places that a layout, or the loader, gives a meaning.
+other=$work/other
+cp -a "$tree" "$other"
+mv "$other/boot/kernel" "$other/boot/MINE"
+echo 'kernel="MINE"' >>"$other/boot/loader.conf"
+echo stale >"$other/boot/memroot.ufs"
+check "another kernel, an old memory root" "$relive" create -q \
+	-o "$work/other.iso" --layout memroot --gzip-kernel --trim "$other"
+bsdtar -tf "$work/other.iso" >"$work/names"
+check "that kernel, smaller" cmp "$other/boot/MINE/kernel" \
+	<(iso_file "$work/other.iso" boot/MINE/kernel.gz | gzip -dc)
+check "no plain one" sh -c "! grep -x boot/MINE/kernel '$work/names'"
+check "its modules" grep -qx boot/MINE/unionfs.ko "$work/names"
+check "the old memory root would win" \
+	sh -c "! grep -x boot/memroot.ufs '$work/names'"
+rm -rf "$other"
 
 # -- what cannot be -----------------------------------------------------------
 

@@ -331,6 +331,47 @@ trees_that_cannot_boot(void)
 	CHECK_EQ(layout_check_tree(&t, LAYOUT_PLAIN), 0);
 	CHECK_EQ(layout_check_tree(&t, LAYOUT_UZIP), -EINVAL);
 	CHECK(kit_heard("rescue/init"));
+
+	/* the loader takes another kernel, where modules are, too */
+	CHECK(kit_put(&t, "boot/loader.conf", S_IFREG | 0644,
+		  "kernel=\"MINE\"\nbootfile=\"k;kernel\"\n") != NULL);
+	CHECK_EQ(layout_check_tree(&t, LAYOUT_PLAIN), -EINVAL);
+	CHECK(kit_heard("boot/MINE/k'"));
+	CHECK(kit_put(&t, "boot/MINE/k", S_IFREG | 0444, "x") != NULL);
+	CHECK_EQ(layout_check_tree(&t, LAYOUT_PLAIN), 0);
+	tree_release(&t);
+}
+
+/* mount and mdmfs run others, which are in /rescue as well. */
+static void
+tools_of_the_scripts(void)
+{
+	static const char *const common[] = {
+	    "init", "sh", "mount", "mdconfig", "kenv"};
+	static const char *const more[] = {"mkdir", "sleep", "mdmfs", "newfs",
+	    "mount_cd9660", "mount_nullfs", "mount_unionfs"};
+	static const char *const boot[] = {"boot/cdboot", "boot/loader",
+	    "boot/kernel/kernel", "boot/kernel/geom_uzip.ko",
+	    "boot/kernel/unionfs.ko", "boot/kernel/nullfs.ko"};
+	struct tree t;
+	char path[64];
+
+	CHECK_EQ(tree_init(&t), 0);
+	for (size_t i = 0; i < sizeof(boot) / sizeof(*boot); i++)
+		CHECK(kit_put(&t, boot[i], S_IFREG | 0444, "x") != NULL);
+	for (size_t i = 0; i < sizeof(common) / sizeof(*common); i++) {
+		snprintf(path, sizeof(path), "rescue/%s", common[i]);
+		CHECK(kit_put(&t, path, S_IFREG | 0555, "x") != NULL);
+	}
+	kit_listen();
+	for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
+		snprintf(path, sizeof(path), "rescue/%s", more[i]);
+		CHECK_EQ(layout_check_tree(&t, LAYOUT_MEMROOT), -EINVAL);
+		CHECK(kit_heard(path));
+		CHECK(kit_put(&t, path, S_IFREG | 0555, "x") != NULL);
+	}
+	CHECK_EQ(layout_check_tree(&t, LAYOUT_MEMROOT), 0);
+	CHECK_EQ(kit_lines, 0);
 	tree_release(&t);
 }
 
@@ -340,5 +381,5 @@ TESTS({"parts of trees", shared_parts}, {"labels", labels},
     {"another root elsewhere", another_root_elsewhere},
     {"a file that wins", a_file_that_wins},
     {"links instead of settings", links_instead_of_settings},
-    {"scripts", scripts},
-    {"trees that cannot boot", trees_that_cannot_boot})
+    {"scripts", scripts}, {"trees that cannot boot", trees_that_cannot_boot},
+    {"tools of the scripts", tools_of_the_scripts})

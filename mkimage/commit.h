@@ -52,6 +52,14 @@ MUST_CHECK int commit_uzip_habits(struct blkdev *uzip, struct uzip_params *out);
  */
 MUST_CHECK int commit_check_left(struct session *session, const char *address);
 
+struct session;
+
+/*
+ * Warn where the session has changed the kernel of an image on an ISO: the
+ * loader boots the one on the ISO.
+ */
+void commit_warn_kernel(struct session *s);
+
 /*
  * If address is mounted, let everything written there reach the overlay, as a
  * finished transaction: 1; 0: not mounted.  -errno, said.

@@ -19,16 +19,15 @@ same_file(const struct ufs_attr *a, const struct ufs_attr *b)
 
 /* Whether the session changed the image's kernel. */
 static bool
-kernel_changed(struct commit *c)
+kernel_changed(struct session *s)
 {
 	static const char kernel[] = "boot/kernel/kernel";
 	struct ufs_attr now, before;
 	struct ufs *base;
 	bool changed;
 
-	if (c->session->fs == NULL ||
-	    path_lookup(c->session->fs, kernel, true, &now) < 0 ||
-	    status_open_base(c->session, &base) < 0)
+	if (s->fs == NULL || path_lookup(s->fs, kernel, true, &now) < 0 ||
+	    status_open_base(s, &base) < 0)
 		return false;
 	changed = path_lookup(base, kernel, true, &before) < 0 ||
 	    !same_file(&now, &before);
@@ -36,18 +35,18 @@ kernel_changed(struct commit *c)
 	return changed;
 }
 
-static void
-warn_kernel(struct commit *c)
+void
+commit_warn_kernel(struct session *s)
 {
 	struct iso_node node;
 	const char *path = "boot/kernel/kernel";
 
-	if (iso_lookup(c->image->iso, path, &node) < 0) {
+	if (iso_lookup(s->image->iso, path, &node) < 0) {
 		path = "boot/kernel/kernel.gz";
-		if (iso_lookup(c->image->iso, path, &node) < 0)
+		if (iso_lookup(s->image->iso, path, &node) < 0)
 			return;
 	}
-	if (kernel_changed(c))
+	if (kernel_changed(s))
 		log_warn("the kernel inside the image was changed; the loader "
 			 "still boots '%s' of the ISO, whose modules are the "
 			 "image's",
@@ -60,5 +59,5 @@ commit_warn(struct commit *c)
 	if (c->image->iso == NULL || !c->changed)
 		return;
 	container_warn_side_files(c->image);
-	warn_kernel(c);
+	commit_warn_kernel(c->session);
 }

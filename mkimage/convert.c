@@ -180,8 +180,10 @@ write_out(struct conversion *c, struct blkdev *out)
 		return rc;
 	if (!c->whole)
 		return put_image(c, out, 0, &len);
-	if (c->iso != NULL)
+	if (c->iso != NULL) {
 		container_warn_side_files(c->image);
+		commit_warn_kernel(c->session);
+	}
 	return container_write(c->image, out, put_image, c);
 }
 

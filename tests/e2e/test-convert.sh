@@ -217,6 +217,15 @@ for shape in seed hybrid; do
 	done
 	same "$shape: it boots as before" "$iso.boot" "$work/new.iso.boot"
 done
+check "a changed kernel: mount" mount_at "$mnt" "$work/seed.iso"
+mkdir -p "$mnt/boot/kernel"
+echo new >"$mnt/boot/kernel/kernel"
+check "a changed kernel: umount" umount_at "$mnt"
+check "a changed kernel: convert" \
+	"$relive" convert -q "$work/seed.iso.relive" -o "$work/x.iso"
+cp "$work/out" "$work/said"
+check "a changed kernel is named" grep -q "kernel inside the image was changed" \
+	"$work/said"
 check "the image alone, out of an ISO" "$relive" convert -q "$work/seed.iso" \
 	-o "$work/alone.ufs"
 holds "the image alone" "$work/alone.ufs" "$work/want.iso"

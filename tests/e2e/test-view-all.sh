@@ -236,7 +236,38 @@ check "efi: the boot entry follows, with its size" eval \
 	cmp -n 1600000 - "$work/efi"'
 check "efi: relive check" "$relive" check "$iso"
 
+# Hybrid, for sticks: partitions, the isolinux table, the MBR's address.
+if [ -f /usr/lib/ISOLINUX/isohdpfx.bin ]; then
+	rm -rf "$iso" "$iso.relive"
+	xorriso -as mkisofs -quiet -R -V HYBRID \
+		-isohybrid-mbr /usr/lib/ISOLINUX/isohdpfx.bin \
+		-b isolinux/isolinux.bin -c isolinux/boot.cat -no-emul-boot \
+		-boot-load-size 4 -boot-info-table -eltorito-alt-boot \
+		-e zzz/efi.img -no-emul-boot -isohybrid-gpt-basdat \
+		-o "$iso" "$work/stage" 2>/dev/null
+	mount_at "$mnt" "$iso" --view all
+	cp "$work/efi" "$mnt/iso/zzz/efi.img"
+	cp "$work/stage/isolinux/isolinux.bin" "$mnt/iso/isolinux/tmp"
+	mv "$mnt/iso/isolinux/tmp" "$mnt/iso/isolinux/isolinux.bin"
+	umount_at "$mnt"
+	check "hybrid: commit" "$relive" commit "$iso" -o "$work/hybrid.iso"
+	xorriso -indev "$work/hybrid.iso" -report_el_torito plain \
+		-report_system_area plain >"$work/got" 2>/dev/null
+	check "hybrid: boot entries and partitions follow" eval \
+		'for line in "boot img :   2  UEFI .* 3128 " \
+			"img opts :   1  boot-info-table isohybrid-suitable" \
+			"img path :   2  /zzz/efi.img" \
+			"MBR partition path :   2  /zzz/efi.img" \
+			"GPT partition path :   2  /zzz/efi.img"; do
+			grep -q "$line" "$work/got" || { cat "$work/got"; false; break; }
+		done'
+	check "hybrid: relive check" "$relive" check "$work/hybrid.iso"
+else
+	skip "hybrid" "no isolinux"
+fi
+
 make_iso "$iso" "$work/base.uzip" appended
+rm -rf "$iso.relive"
 mount_at "$mnt" "$iso" --view all
 echo more >"$mnt/iso/boot/more"
 umount_at "$mnt"

@@ -73,6 +73,7 @@ bytes(const struct scratch_shape *s, uint64_t ino)
 	CHECK_EQ(mode_now(ino), 0100651);
 	CHECK_EQ(scratch_faults(&scratch), 0);
 	CHECK_EQ(flags_now() & UFS_FS_ACLS, UFS_FS_ACLS);
+	ufs_close(scratch.fs);
 	scratch_open(&scratch);
 	CHECK_EQ(flags_now() & UFS_FS_ACLS, UFS_FS_ACLS);
 	CHECK_EQ(ufs_acl_get(scratch.fs, ino, UFS_ACL_ACCESS, &back), 0);

@@ -214,12 +214,12 @@ set_loader_if_set(struct tree *t, const struct setting *s)
 static int
 tweak_plain(struct tree *t, const char *root)
 {
-	const struct setting cdrom = {"boot_cdrom", "YES"};
-	const struct setting from = {"vfs.root.mountfrom", root};
-	int rc = set_loader(t, &cdrom, 1);
+	const struct setting settings[] = {
+	    {"boot_cdrom", "YES"},
+	    {"vfs.root.mountfrom", root},
+	};
 
-	/* fstab says it, unless this does */
-	return rc < 0 ? rc : set_loader_if_set(t, &from);
+	return set_loader(t, settings, sizeof(settings) / sizeof(*settings));
 }
 
 static int
@@ -286,14 +286,15 @@ is_harmless(const char *line)
 {
 	static const char *const types[] = {"tmpfs", "procfs", "fdescfs",
 	    "linprocfs", "linsysfs", "devfs", "mfs", "nullfs"};
-	char fields[4][64] = {{0}};
+	char fields[4][256] = {{0}};
 
 	line += strspn(line, " \t");
 	if (*line == '\0' || *line == '#')
 		return true;
 	/* device, mount point, type, options */
-	if (sscanf(line, "%63s %63s %63s %63s", fields[0], fields[1], fields[2],
-		fields[3]) < 3)
+	if (sscanf(line, "%255s %255s %255s %255s", fields[0], fields[1],
+		fields[2], fields[3]) < 3 ||
+	    strcmp(fields[1], "/") == 0 || strcmp(fields[2], "swap") == 0)
 		return false;
 	if (strstr(fields[3], "noauto") != NULL)
 		return true;
@@ -316,40 +317,34 @@ say_line(const char *what, const char *line)
 	log_info("%s: %s%s", FSTAB, what, text);
 }
 
-/*
- * Copy old to f, but for what a live system cannot mount, which becomes
- * comments, and the line that is the one for the root.
- */
-static bool
-copy_fstab(FILE *f, char *old, const char *root_line)
+/* Copy old to f; what a live system cannot mount becomes comments. */
+static void
+copy_fstab(FILE *f, char *old)
 {
-	bool has_root = false;
-
 	for (char *line = strsep(&old, "\n"); line != NULL;
 	     line = strsep(&old, "\n")) {
 		if (*line == '\0' && old == NULL)
 			break; /* behind the last newline */
-		if (root_line != NULL && strcmp(line, root_line) == 0) {
-			has_root = true;
-			fprintf(f, "%s\n", line);
-		} else if (is_harmless(line)) {
+		if (is_harmless(line)) {
 			fprintf(f, "%s\n", line);
 		} else {
 			fprintf(f, "#%s\n", line);
 			say_line("now a comment: ", line);
 		}
 	}
-	return has_root;
 }
 
+/*
+ * Nothing for the root, in no layout: rc.d/mountcritlocal's mount -a mounts it
+ * once more ("can always be remounted", mount.c), and cd9660_mount refuses that
+ * when the device is not the very one that the root came from.  This may be
+ * /dev/cd0 (boot_cdrom) or the label's.
+ */
 static int
-tweak_fstab(struct layout *l)
+tweak_fstab(struct tree *t)
 {
-	struct tree *t = l->system;
 	const struct tree_node *node = tree_find(t, FSTAB);
 	scoped(freep) char *old = NULL, *text = NULL;
-	char line[LAYOUT_DEVICE_MAX + 64];
-	const char *root = l->opt->kind == LAYOUT_PLAIN ? line : NULL;
 	size_t len;
 	FILE *f;
 	int rc = check_changeable(t, FSTAB);
@@ -358,18 +353,15 @@ tweak_fstab(struct layout *l)
 		rc = tree_text(t, node, &old);
 	if (rc < 0)
 		return rc;
-	snprintf(line, sizeof(line), "%s\t/\tcd9660\tro\t0\t0", l->device);
 	f = open_memstream(&text, &len);
 	if (f == NULL)
 		return -ENOMEM;
-	/* without an fstab at all, fsck fails and boot stops */
-	if (old == NULL)
+	if (old != NULL) {
+		copy_fstab(f, old);
+	} else {
+		/* without an fstab at all, fsck fails and boot stops */
 		fprintf(
 		    f, "# Device\tMountpoint\tFStype\tOptions\tDump\tPass#\n");
-	if ((old == NULL || !copy_fstab(f, old, root)) && root != NULL) {
-		fprintf(f, "%s\n", root);
-		say_line("", root);
-	} else if (old == NULL) {
 		log_info("%s: an empty one", FSTAB);
 	}
 	if (fclose(f) != 0)
@@ -439,5 +431,5 @@ layout_tweak_system(struct layout *l)
 	if (rc < 0 || l->opt->no_tweak)
 		return rc;
 	rc = tweak_rc(t);
-	return rc < 0 ? rc : tweak_fstab(l);
+	return rc < 0 ? rc : tweak_fstab(t);
 }

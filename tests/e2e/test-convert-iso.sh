@@ -88,14 +88,14 @@ for layout in plain uzip memroot; do
 	"$relive" create -q -o "$work/$layout.iso" --layout "$layout" \
 		--label 'My Live' --volume-set Lives --publisher US "$tree" || exit 1
 done
-tab=$(printf '\t')
 device=/dev/iso9660/My%20Live
 
 for from in uzip memroot; do
 	convert "$from to plain" "$work/$from.iso" --layout plain
 	boots "$from to plain" "$work/new.iso" 'My Live'
 	holds "$from to plain" plain "$work/new.iso" "$work/want"
-	has "$from to plain" "$device$tab/${tab}cd9660${tab}ro${tab}0${tab}0"
+	has "$from to plain" \
+		"vfs.root.mountfrom=\"cd9660:$device cd9660:/dev/cd0 cd9660:/dev/acd0\""
 	has "$from to plain" 'autoboot_delay="2"'
 	has_not "$from to plain" '^init_\|^mfsroot_'
 	says "$from to plain" 'boot/loader.conf: without init_chroot="'

@@ -94,7 +94,8 @@ for layout in plain uzip memroot; do
 	assigns "$layout" "$root/etc/fstab" \
 		"#/dev/ada0p2$tab/${tab}ufs${tab}rw${tab}1${tab}1"
 	assigns "$layout" "$root/etc/fstab" "tmpfs$tab/tmp${tab}tmpfs${tab}rw${tab}0${tab}0"
-	cp "$root/etc/fstab" "$work/fstab"
+	check "$layout: none for the root, which mount -a would refuse" \
+		eval '! grep "^[^#].*[[:space:]]/[[:space:]]" "$root/etc/fstab"'
 	hide_root "$layout" "$layout" "$iso"
 	check "$layout: again" "$relive" create -q -o "$work/again.iso" \
 		--layout "$layout" "$tree"
@@ -103,9 +104,8 @@ for layout in plain uzip memroot; do
 
 	case $layout in
 	plain)
-		assigns plain "$work/fstab" \
-			"/dev/iso9660/LIVE$tab/${tab}cd9660${tab}ro${tab}0${tab}0"
 		assigns plain "$work/loader.conf" 'boot_cdrom="YES"'
+		assigns plain "$work/loader.conf" 'vfs.root.mountfrom="cd9660:/dev/iso9660/LIVE cd9660:/dev/cd0 cd9660:/dev/acd0"'
 		;;
 	uzip)
 		assigns uzip "$work/loader.conf" 'init_script="/newroot.rc"'

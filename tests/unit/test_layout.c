@@ -113,6 +113,8 @@ static const char fstab[] = "# Device\tMountpoint\n"
 			    "tmpfs /tmp tmpfs rw 0 0\n"
 			    "/dev/da0s1 /mnt msdosfs rw,noauto 0 0\n"
 			    "md /scratch mfs rw,-s1m 2 0\n"
+			    "md none swap sw,file=/swap 0 0\n"
+			    "tmpfs / tmpfs rw 0 0\n"
 			    "proc /proc procfs rw 0 0";
 
 static void
@@ -144,10 +146,14 @@ a_disk_s_fstab(void)
 	    "tmpfs /tmp tmpfs rw 0 0\n"
 	    "/dev/da0s1 /mnt msdosfs rw,noauto 0 0\n"
 	    "md /scratch mfs rw,-s1m 2 0\n"
-	    "proc /proc procfs rw 0 0\n"
-	    "/dev/iso9660/LIVE\t/\tcd9660\tro\t0\t0\n"));
+	    "#md none swap sw,file=/swap 0 0\n"
+	    "#tmpfs / tmpfs rw 0 0\n"
+	    "proc /proc procfs rw 0 0\n"));
 	CHECK(holds(&t, "etc/rc.conf", "root_rw_mount=\"NO\"\n"));
-	CHECK(holds(&t, "boot/loader.conf", "boot_cdrom=\"YES\"\n"));
+	CHECK(holds(&t, "boot/loader.conf",
+	    "boot_cdrom=\"YES\"\n"
+	    "vfs.root.mountfrom=\"cd9660:/dev/iso9660/LIVE "
+	    "cd9660:/dev/cd0 cd9660:/dev/acd0\"\n"));
 	CHECK_EQ(tree_find(&t, "etc/fstab")->mode, S_IFREG | 0640);
 	CHECK(tree_find(&t, "dev") != NULL);
 

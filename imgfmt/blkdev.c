@@ -19,8 +19,8 @@ in_range(const struct blkdev *dev, uint64_t off, uint64_t len)
 	return off <= dev->size && len <= dev->size - off;
 }
 
-int
-blkdev_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
+static int
+read_how(struct blkdev *dev, uint64_t off, void *buf, size_t len, bool once)
 {
 	int rc;
 
@@ -28,9 +28,23 @@ blkdev_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
 		return -EINVAL;
 	if (len == 0)
 		return 0;
-	rc = dev->ops->read(dev, off, buf, len);
+	rc = once && dev->ops->read_once != NULL
+	    ? dev->ops->read_once(dev, off, buf, len)
+	    : dev->ops->read(dev, off, buf, len);
 	assert(rc <= 0);
 	return rc;
+}
+
+int
+blkdev_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
+{
+	return read_how(dev, off, buf, len, false);
+}
+
+int
+blkdev_read_once(struct blkdev *dev, uint64_t off, void *buf, size_t len)
+{
+	return read_how(dev, off, buf, len, true);
 }
 
 static int

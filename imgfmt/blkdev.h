@@ -32,6 +32,7 @@ struct blkdev_change {
  */
 struct blkdev_ops {
 	int (*read)(struct blkdev *, uint64_t off, void *buf, size_t len);
+	int (*read_once)(struct blkdev *, uint64_t off, void *buf, size_t len);
 	int (*write)(
 	    struct blkdev *, uint64_t off, const void *buf, size_t len);
 	int (*trim)(struct blkdev *, uint64_t off, uint64_t len);
@@ -58,6 +59,13 @@ struct blkdev {
  * -EIO, -ECORRUPT: from the layer below; buf is then undefined.
  */
 MUST_CHECK int blkdev_read(
+    struct blkdev *dev, uint64_t off, void *buf, size_t len);
+
+/*
+ * As blkdev_read, for bytes that whoever asks keeps himself: a cache need not.
+ * A layer without read_once reads.
+ */
+MUST_CHECK int blkdev_read_once(
     struct blkdev *dev, uint64_t off, void *buf, size_t len);
 
 /* As blkdev_read; also -EROFS when the device is not writable, -ENOSPC. */
@@ -176,8 +184,8 @@ MUST_CHECK int blkdev_file_adopt(int fd, bool writable, struct blkdev **out);
  * dirty what was written longest ago is handed down early, without a flush;
  * where lower refuses (-ENOSPC) it stays in memory, without bound: whoever
  * writes looks at blkdev_cache_dirty between two operations.  Clean blocks
- * that small reads (64 KiB) or small writes touched are kept, at most
- * clean_max bytes of them.
+ * that small reads (64 KiB; blkdev_read_once aside) or small writes touched
+ * are kept, at most clean_max bytes of them.
  * lower may be read-only: then the cache is a scratch layer in memory, and
  * flush fails with -EROFS once there is something to flush.
  * On success *out owns lower; on error the caller still does.

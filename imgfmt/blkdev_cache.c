@@ -15,8 +15,8 @@
  *    again is trimmed here when it comes back, so that lower's old bytes never
  *    show and lower hears of it.
  *
- * Large reads are not kept: file contents are cached by the kernel above us,
- * metadata is not, and is read in small pieces.
+ * File contents are not kept: they are read once, and cached by the kernel
+ * above us.  Metadata is not, and is read in small pieces.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -162,10 +162,8 @@ read_some(struct cache *c, uint64_t off, void *buf, size_t len, bool keep)
 }
 
 static int
-cache_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
+read_all(struct cache *c, uint64_t off, void *buf, size_t len, bool keep)
 {
-	struct cache *c = (struct cache *)dev;
-	bool keep = len <= KEEP_MAX;
 	uint8_t *p = buf;
 	int64_t n = 0;
 
@@ -180,6 +178,18 @@ cache_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
 	}
 	pthread_mutex_unlock(&c->lock);
 	return n < 0 ? (int)n : 0;
+}
+
+static int
+cache_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
+{
+	return read_all((struct cache *)dev, off, buf, len, len <= KEEP_MAX);
+}
+
+static int
+cache_read_once(struct blkdev *dev, uint64_t off, void *buf, size_t len)
+{
+	return read_all((struct cache *)dev, off, buf, len, false);
 }
 
 /* Whether a write of n bytes at off leaves nothing of its block as it was. */
@@ -368,6 +378,7 @@ cache_close(struct blkdev *dev)
 
 static const struct blkdev_ops cache_ops = {
     .read = cache_read,
+    .read_once = cache_read_once,
     .write = cache_write,
     .trim = cache_trim,
     .resize = cache_resize,

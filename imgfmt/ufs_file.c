@@ -14,6 +14,7 @@ struct gather {
 	uint64_t off; /* on the device */
 	uint8_t *buf;
 	size_t len;
+	bool once; /* a file's contents, which the kernel keeps */
 };
 
 static int
@@ -22,7 +23,10 @@ gather_read(struct ufs *fs, struct gather *g)
 	size_t len = g->len;
 
 	g->len = 0;
-	return len == 0 ? 0 : blkdev_read(fs->dev, g->off, g->buf, len);
+	if (len == 0)
+		return 0;
+	return g->once ? blkdev_read_once(fs->dev, g->off, g->buf, len)
+		       : blkdev_read(fs->dev, g->off, g->buf, len);
 }
 
 /*
@@ -40,7 +44,7 @@ gather_add(
 		return 0;
 	}
 	rc = gather_read(fs, g);
-	*g = (struct gather){off, buf, len};
+	*g = (struct gather){off, buf, len, g->once};
 	return rc;
 }
 
@@ -49,7 +53,7 @@ ufs_node_read(
     struct ufs *fs, struct ufs_node *node, uint64_t off, void *buf, size_t len)
 {
 	const struct ufs_super *sb = &fs->sb;
-	struct gather g = {0};
+	struct gather g = {.once = ufs_is_reg(node)};
 	uint8_t *to = buf;
 	size_t left;
 	int rc;

@@ -137,6 +137,28 @@ small_reads_are_kept_and_large_ones_pass(void)
 }
 
 static void
+what_is_read_once_is_not_kept(void)
+{
+	struct rig r = rig_open(8 * B, MIB, MIB);
+	uint8_t buf[2 * B];
+
+	for (int reads = 1; reads <= 2; reads++) {
+		CHECK_EQ(blkdev_read_once(r.cache, 10, buf, B), 0);
+		CHECK_EQ(buf[B - 1], pattern(10 + B - 1));
+		CHECK_EQ(blkdev_fault_calls(r.fault, FAULT_READ), reads);
+	}
+	/* What is there all the same is what it shows. */
+	CHECK_EQ(byte_at(r.cache, 0), pattern(0));
+	fill(r.cache, B, B, 'd');
+	CHECK_EQ(blkdev_fault_calls(r.fault, FAULT_READ), 3);
+	CHECK_EQ(blkdev_read_once(r.cache, B - 1, buf, B + 1), 0);
+	CHECK(buf[0] == pattern(B - 1) && buf[1] == 'd' && buf[B] == 'd');
+	CHECK_EQ(blkdev_fault_calls(r.fault, FAULT_READ), 3);
+	CHECK_EQ(blkdev_read_once(r.cache, 8 * B, buf, 1), -EINVAL);
+	blkdev_close(r.cache);
+}
+
+static void
 a_large_read_asks_lower_once_per_hole(void)
 {
 	struct rig r = rig_open(64 * B, MIB, MIB);
@@ -525,6 +547,7 @@ TESTS({"nothing reaches lower before a flush",
 	neighbours_reach_lower_as_one_request},
     {"small reads are kept and large ones pass",
 	small_reads_are_kept_and_large_ones_pass},
+    {"what is read once is not kept", what_is_read_once_is_not_kept},
     {"a large read asks lower once per hole",
 	a_large_read_asks_lower_once_per_hole},
     {"clean blocks stay within their bound",

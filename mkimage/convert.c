@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../imgfmt/log.h"
 #include "../imgfmt/ufs_format.h"
@@ -13,6 +14,7 @@
 #include "container.h"
 #include "convert_impl.h"
 #include "outfile.h"
+#include "parts.h"
 
 enum { CACHE_MAX = 64 << 20 };
 
@@ -57,6 +59,48 @@ open_plain(struct conversion *c)
 	return 1;
 }
 
+/* Whoever gives the image alone may think that his edits are in it. */
+static void
+warn_of_session(const struct conversion *c)
+{
+	scoped(freep) char *path = NULL;
+	char name[NAME_MAX + 1];
+
+	image_overlay_name(c->image->inner, name);
+	if (asprintf(&path, "%s.relive/%s.overlay", c->image->path, name) < 0) {
+		path = NULL;
+		return;
+	}
+	if (access(path, F_OK) == 0)
+		log_warn("what was edited in '%s.relive' is not converted: "
+			 "name that folder to have it in",
+		    c->image->path);
+}
+
+/*
+ * Other images of the ISO and its own tree may have been edited too; a commit
+ * can put all of it together.  0, or -ENOTSUP, said.
+ */
+static int
+check_parts(const struct conversion *c)
+{
+	struct parts parts;
+	bool any;
+	int rc;
+
+	if (c->opened.mode != SESSION_SNAPSHOT || (!c->whole && !c->layout))
+		return 0;
+	rc = parts_open(c->session, &c->opened, &parts);
+	any = rc == 0 && parts_any(&parts);
+	parts_close(&parts);
+	if (!any)
+		return rc;
+	log_error("'%s': other parts of the ISO were edited too; commit them, "
+		  "and convert the result",
+	    c->opt->address);
+	return -ENOTSUP;
+}
+
 static int
 open_session(struct conversion *c)
 {
@@ -84,6 +128,9 @@ open_session(struct conversion *c)
 	c->view.session = c->session;
 	c->view.fs = c->session->fs;
 	ufs_info(c->view.fs, &c->info);
+	c->opened = how;
+	if (!session)
+		warn_of_session(c);
 	return 0;
 }
 
@@ -224,6 +271,8 @@ convert(struct conversion *c)
 
 	if (rc == 0)
 		rc = convert_decide(c);
+	if (rc == 0)
+		rc = check_parts(c);
 	if (rc == 0 && c->opt->order != NULL) {
 		c->how.order = &c->order;
 		rc = order_read(c->opt->order, &c->order);

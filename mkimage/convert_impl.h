@@ -16,6 +16,7 @@ struct conversion {
 	 * no image in it, which view then owns.
 	 */
 	struct session *session;
+	struct session_options opened; /* how */
 	struct view view;
 	struct image *image; /* of one or the other */
 	struct iso *iso;     /* the ISO that image is or lies on, or NULL */

@@ -226,6 +226,19 @@ check "a changed kernel: convert" \
 cp "$work/out" "$work/said"
 check "a changed kernel is named" grep -q "kernel inside the image was changed" \
 	"$work/said"
+check "the edits that stay behind are named" eval '"$relive" convert -q \
+	"$work/seed.iso" -o "$work/x.iso" 2>&1 | grep -q "seed.iso.relive. is not"'
+"$relive" discard "$work/seed.iso"
+check "an edited ISO: mount" mount_at "$mnt" "$work/seed.iso" --view all
+echo more >>"$mnt/iso/boot/loader.conf"
+echo more >>"$mnt/root/etc/rc"
+check "an edited ISO: umount" umount_at "$mnt"
+refuse "an edited ISO is to be committed first" 1 "other parts of the ISO" \
+	"$relive" convert -q "$work/seed.iso.relive" -o "$work/y.iso"
+check "and is not written" test ! -e "$work/y.iso"
+check "but its image alone is" "$relive" convert -q "$work/seed.iso.relive" \
+	-o "$work/alone.ufs"
+"$relive" discard "$work/seed.iso"
 check "the image alone, out of an ISO" "$relive" convert -q "$work/seed.iso" \
 	-o "$work/alone.ufs"
 holds "the image alone" "$work/alone.ufs" "$work/want.iso"

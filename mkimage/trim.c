@@ -18,6 +18,7 @@
 #include "kmod.h"
 #include "loader_conf.h"
 #include "tree_gzip.h"
+#include "tree_ids.h"
 
 enum {
 	IMAGE_MAX = 512 << 20, /* bytes of a kernel or module */
@@ -292,9 +293,9 @@ need(struct trimming *w, size_t i)
 					     : "damaged or too large");
 }
 
-/* Keep what a setting loads. */
-static void
-need_by_name(struct trimming *w, const char *name)
+/* Keep what is found by a name; false: nothing is. */
+static bool
+keep(struct trimming *w, const char *name)
 {
 	bool found = false;
 
@@ -304,7 +305,14 @@ need_by_name(struct trimming *w, const char *name)
 			need(w, i);
 			found = true;
 		}
-	if (found || offers(&w->kernel, name, NULL))
+	return found;
+}
+
+/* Keep what a setting loads. */
+static void
+need_by_name(struct trimming *w, const char *name)
+{
+	if (keep(w, name) || offers(&w->kernel, name, NULL))
 		return;
 	w->counts->missing++;
 	log_warn("loader.conf loads '%s', which is not in the tree", name);
@@ -337,9 +345,65 @@ need_by_record(
 	    m->path, r->name, r->least, r->most);
 }
 
+/* Keep what lines of rc.conf load: kld_list="a b". */
+static void
+keep_of_rc(struct trimming *w, char *line)
+{
+	static const char key[] = "kld_list";
+	char *rest, *word;
+
+	line += strspn(line, " \t");
+	rest = strchr(line, '=');
+	if (strncmp(line, key, strlen(key)) != 0 || rest == NULL)
+		return;
+	while ((word = strsep(&rest, "= \t\"'")) != NULL)
+		if (*word != '\0' && *word != '#')
+			keep(w, word);
+}
+
+/* Keep the file system of a line of fstab: mount(8) loads it by its name. */
+static void
+keep_of_fstab(struct trimming *w, char *line)
+{
+	char type[32];
+
+	if (sscanf(line, " %*[^# \t]%*s %31s", type) == 1)
+		keep(w, type);
+}
+
+static int
+each_line(struct trimming *w, const char *path,
+    void (*take)(struct trimming *w, char *line))
+{
+	const struct tree_node *node = tree_find(w->t, path);
+	scoped(freep) char *text = NULL;
+	char *rest, *line;
+	int rc;
+
+	if (node == NULL || !S_ISREG(node->mode))
+		return 0;
+	rc = tree_text(w->t, node, &text);
+	for (rest = text; rc == 0 && (line = strsep(&rest, "\n")) != NULL;)
+		take(w, line);
+	return rc;
+}
+
+/* Where the tree is the live root, too: what that loads as it comes up. */
+static int
+find_wanted(struct trimming *w)
+{
+	int rc = each_line(w, "etc/rc.conf", keep_of_rc);
+
+	if (rc == 0)
+		rc = each_line(w, "etc/rc.conf.local", keep_of_rc);
+	return rc < 0 ? rc : each_line(w, "etc/fstab", keep_of_fstab);
+}
+
 static int
 find_needed(struct trimming *w)
 {
+	int rc;
+
 	w->queue = calloc(w->n + 1, sizeof(*w->queue));
 	if (w->queue == NULL)
 		return -ENOMEM;
@@ -356,6 +420,9 @@ find_needed(struct trimming *w)
 			return -ENOMEM;
 		need_by_name(w, name);
 	}
+	rc = find_wanted(w);
+	if (rc < 0)
+		return rc;
 	for (size_t next = 0; next < w->queued; next++) {
 		const struct module *m = &w->modules[w->queue[next]];
 

@@ -2,10 +2,11 @@
  * `--trim`: what a boot tree holds that booting a CD does not need.
  *
  * Modules stay that loader.conf loads, and those that they depend on by their
- * own metadata, all the way down.  What a driver asks for by itself while the
- * system runs (firmware) is not among them, unless loader.conf names it.  Of
- * the other boot files those go that boot from disks, the network or bhyve,
- * and debug symbols.
+ * own metadata, all the way down; where the tree is the live root as well, also
+ * those of kld_list in its rc.conf and of file systems in its fstab.  What a
+ * driver asks for by itself while the system runs (firmware) is not among them,
+ * unless loader.conf names it.  Of the other boot files those go that boot from
+ * disks, the network or bhyve, and debug symbols.
  */
 #ifndef TRIM_H
 #define TRIM_H

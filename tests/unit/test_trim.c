@@ -112,6 +112,41 @@ what_is_loaded_stays_with_what_it_needs(void)
 	kit_leave(dir);
 }
 
+/* A live root without them would not come up, or not as it should. */
+static void
+what_the_system_loads_stays_in_a_live_root(void)
+{
+	const char *dir = kit_enter();
+	struct trim_counts c;
+	struct tree t;
+
+	CHECK_EQ(tree_init(&t), 0);
+	put_system(&t, dir);
+	put_module(&t, dir, "boot/kernel/fdescfs.ko", relocatable,
+	    "VERSION(fdescfs, 1); DEPEND(zlib, 1, 1, 1);");
+	put_module(
+	    &t, dir, "boot/kernel/nullfs.ko", relocatable, "MODULE(nullfs);");
+	CHECK(kit_put(&t, "etc/rc.conf", S_IFREG | 0644,
+		  "kld_list=\"/boot/modules/extra.ko none\"\n"
+		  "#kld_list=\"older\"\n") != NULL);
+	CHECK(kit_put(&t, "etc/rc.conf.local", S_IFREG | 0644,
+		  "kld_list+=' if_em'\n") != NULL);
+	CHECK(kit_put(&t, "etc/fstab", S_IFREG | 0644,
+		  "fdesc\t/dev/fd\tfdescfs\trw\t0\t0\n"
+		  "#/a /b nullfs ro 0 0\nproc /proc procfs rw 0 0\n") != NULL);
+	kit_listen();
+	CHECK_EQ(trim_boot(&t, &c), 0);
+	CHECK_EQ(kit_lines, 0);
+	CHECK(has(&t, "boot/modules/extra.ko"));
+	CHECK(has(&t, "boot/kernel/if_em.ko"));
+	CHECK(has(&t, "boot/kernel/fdescfs.ko"));
+	CHECK(has(&t, "boot/kernel/zlib.ko"));
+	CHECK(!has(&t, "boot/kernel/nullfs.ko"));
+	CHECK_EQ(c.kept, 4);
+	tree_release(&t);
+	kit_leave(dir);
+}
+
 static void
 names_are_of_files_or_modules_or_paths(void)
 {
@@ -364,6 +399,7 @@ a_tree_that_boots_nothing_loses_nothing(void)
 #f, f \
 	}
 TESTS(T(what_is_loaded_stays_with_what_it_needs),
+    T(what_the_system_loads_stays_in_a_live_root),
     T(names_are_of_files_or_modules_or_paths),
     T(compressed_modules_and_kernels_are_read_too),
     T(another_kernel_s_modules_are_those_of_its_directory),

@@ -32,6 +32,7 @@ struct sample {
 	size_t cluster, room;
 	uint8_t *plain, *packed;
 	unsigned step, turn;
+	bool lost; /* what cannot be read is said once, not for each cluster */
 	uint64_t in, out;
 };
 
@@ -41,7 +42,7 @@ sectors(uint64_t bytes)
 	return (bytes + ISO_SECTOR - 1) / ISO_SECTOR * ISO_SECTOR;
 }
 
-/* Compress one cluster of the file; what cannot be read is left out. */
+/* Compress one cluster of the file. */
 static void
 take_cluster(struct sample *s, const struct tree_node *node, uint64_t off)
 {
@@ -49,7 +50,8 @@ take_cluster(struct sample *s, const struct tree_node *node, uint64_t off)
 						   : s->cluster;
 	size_t used;
 
-	if (tree_read(s->reader, node, off, s->plain, len) < 0 ||
+	s->lost = tree_read(s->reader, node, off, s->plain, len) < 0;
+	if (s->lost ||
 	    uzip_encode(s->encoder, s->plain, len, s->packed, s->room, &used) <
 		0)
 		return;
@@ -60,7 +62,7 @@ take_cluster(struct sample *s, const struct tree_node *node, uint64_t off)
 static void
 take_sample(struct sample *s, const struct tree_node *node)
 {
-	for (uint64_t off = 0; off < node->size; off += s->cluster)
+	for (uint64_t off = 0; off < node->size && !s->lost; off += s->cluster)
 		if (s->turn++ % s->step == 0)
 			take_cluster(s, node, off);
 }

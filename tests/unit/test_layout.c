@@ -314,6 +314,42 @@ scripts(void)
 	free(memroot);
 }
 
+/* -- sizes ------------------------------------------------------------------
+ */
+
+/* The ISO is done when its sizes are guessed; what is lost then is said once.
+ */
+static void
+a_file_that_goes_before_its_size_is_guessed(void)
+{
+	struct layout_options opt = {.kind = LAYOUT_PLAIN, .label = "LIVE"};
+	struct tree t;
+	struct layout l = {.opt = &opt, .system = &t};
+	char dir[] = "/tmp/layout.XXXXXX", path[64], piece[32768];
+	int fd;
+
+	CHECK(mkdtemp(dir) != NULL);
+	snprintf(path, sizeof(path), "%s/file", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	memset(piece, 'x', sizeof(piece));
+	for (int i = 0; i < 64; i++)
+		CHECK_EQ(write(fd, piece, sizeof(piece)), sizeof(piece));
+	opt.fs.uzip = (struct uzip_params){
+	    .codec = UZIP_ZLIB, .level = 1, .cluster = 16384};
+	CHECK_EQ(tree_init(&t), 0);
+	CHECK_EQ(tree_add_source(&t, dir), 0);
+	tree_reader_init(&l.reader, &t);
+	CHECK(ftruncate(fd, 1000) == 0);
+	kit_listen();
+	layout_measure(&l, 1 << 20);
+	CHECK(kit_heard("has changed"));
+	tree_reader_release(&l.reader);
+	tree_release(&t);
+	close(fd);
+	unlink(path);
+	rmdir(dir);
+}
+
 /* -- what cannot boot -------------------------------------------------------
  */
 
@@ -387,5 +423,7 @@ TESTS({"parts of trees", shared_parts}, {"labels", labels},
     {"another root elsewhere", another_root_elsewhere},
     {"a file that wins", a_file_that_wins},
     {"links instead of settings", links_instead_of_settings},
-    {"scripts", scripts}, {"trees that cannot boot", trees_that_cannot_boot},
+    {"scripts", scripts},
+    {"a file that goes", a_file_that_goes_before_its_size_is_guessed},
+    {"trees that cannot boot", trees_that_cannot_boot},
     {"tools of the scripts", tools_of_the_scripts})

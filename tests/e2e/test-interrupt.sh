@@ -52,7 +52,7 @@ interrupted "commit stopped" TERM "$work/here/x.uzip" \
 interrupted "extracting a tar stopped" INT "$work/here/x.tar.xz" \
 	"$relive" extract "$work/live.uzip" -o "$work/here/x.tar.xz"
 interrupted "converting stopped" INT "$work/here/x.uzip" \
-	"$relive" convert -q "$work/live.uzip" -A lzma -C 9 -o "$work/here/x.uzip"
+	"$relive" convert -q "$work/live.uzip.relive" -A lzma -C 9 -o "$work/here/x.uzip"
 set +m
 check "the session is as it was" \
 	test "$("$relive" cat "$work/live.uzip.relive" /etc/rc.conf)" = new

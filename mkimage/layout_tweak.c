@@ -261,20 +261,35 @@ tweak_memroot(struct tree *t)
 	return rc < 0 ? rc : set_loader_if_set(t, &no_cd);
 }
 
+/* init runs that instead of anything else, our script too (formats.md 3.9). */
+static int
+warn_init_exec(const struct tree *t)
+{
+	struct loader_conf conf;
+	int rc = loader_conf_read(t, &conf);
+	const char *value =
+	    rc == 0 ? loader_conf_get(&conf, "init_exec") : NULL;
+
+	if (value != NULL && *value != '\0')
+		log_warn("loader.conf sets init_exec to '%s': init runs it "
+			 "instead of init_script, the ISO will not come up",
+		    value);
+	loader_conf_release(&conf);
+	return rc;
+}
+
 int
 layout_tweak_loader(struct layout *l, struct tree *t)
 {
 	char root[LAYOUT_KENV_MAX + LAYOUT_DEVICE_MAX];
+	int rc;
 
 	root_devices(l, root, sizeof(root));
-	switch (l->opt->kind) {
-	case LAYOUT_PLAIN:
+	if (l->opt->kind == LAYOUT_PLAIN)
 		return tweak_plain(t, root);
-	case LAYOUT_UZIP:
-		return tweak_uzip(t, root);
-	default:
-		return tweak_memroot(t);
-	}
+	rc = l->opt->kind == LAYOUT_UZIP ? tweak_uzip(t, root)
+					 : tweak_memroot(t);
+	return rc < 0 ? rc : warn_init_exec(t);
 }
 
 /* -- fstab ------------------------------------------------------------------

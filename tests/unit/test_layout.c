@@ -243,6 +243,23 @@ a_file_that_wins(void)
 	tree_release(&t);
 }
 
+/* What init runs instead of the script of the layout. */
+static void
+another_init(void)
+{
+	const struct layout_options opt = {.kind = LAYOUT_UZIP, .label = "L"};
+	struct tree t;
+	struct layout l = {.opt = &opt, .system = &t};
+
+	CHECK_EQ(tree_init(&t), 0);
+	CHECK(kit_put(&t, "boot/loader.conf", S_IFREG | 0644,
+		  "init_exec=\"/sbin/mine\"\n") != NULL);
+	kit_listen();
+	CHECK_EQ(layout_tweak_loader(&l, &t), 0);
+	CHECK(kit_heard("init_exec to '/sbin/mine'"));
+	tree_release(&t);
+}
+
 /* The root is named elsewhere, or in a way of writing that lua allows. */
 static void
 another_root_elsewhere(void)
@@ -420,6 +437,7 @@ tools_of_the_scripts(void)
 TESTS({"parts of trees", shared_parts}, {"labels", labels},
     {"a disk's fstab", a_disk_s_fstab},
     {"no settings at all", no_settings_at_all}, {"another root", another_root},
+    {"another init", another_init},
     {"another root elsewhere", another_root_elsewhere},
     {"a file that wins", a_file_that_wins},
     {"links instead of settings", links_instead_of_settings},

@@ -158,14 +158,19 @@ raw32_get(raw32 v, bool big)
 	return big ? be32_get(be) : le32_get(le);
 }
 
+/* The bytes of one order as a whole: compilers make one store of it. */
 static inline raw32
 raw32_set(uint32_t n, bool big)
 {
 	be32 be = be32_set(n);
 	le32 le = le32_set(n);
+	raw32 out;
 
-	return big ? (raw32){{be.b[0], be.b[1], be.b[2], be.b[3]}}
-		   : (raw32){{le.b[0], le.b[1], le.b[2], le.b[3]}};
+	if (big)
+		memcpy(&out, &be, sizeof(out));
+	else
+		memcpy(&out, &le, sizeof(out));
+	return out;
 }
 
 static inline uint64_t
@@ -182,13 +187,15 @@ raw64_get(raw64 v, bool big)
 static inline raw64
 raw64_set(uint64_t n, bool big)
 {
-	raw32 hi = raw32_set((uint32_t)(n >> 32), big);
-	raw32 lo = raw32_set((uint32_t)n, big);
-	raw32 a = big ? hi : lo;
-	raw32 b = big ? lo : hi;
+	be64 be = be64_set(n);
+	le64 le = le64_set(n);
+	raw64 out;
 
-	return (raw64){
-	    {a.b[0], a.b[1], a.b[2], a.b[3], b.b[0], b.b[1], b.b[2], b.b[3]}};
+	if (big)
+		memcpy(&out, &be, sizeof(out));
+	else
+		memcpy(&out, &le, sizeof(out));
+	return out;
 }
 
 /* Whether len bytes at p, any number of them, are all zero. */

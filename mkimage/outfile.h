@@ -46,7 +46,11 @@ outfile_abortp(struct outfile **o)
 	outfile_abort(*o);
 }
 
-/* -EINVAL, said, when path and input are the same file: it would be lost. */
+/*
+ * Whether path may be written from input, said where not.  -EINVAL: they are
+ * the same file, which would be lost; -EBUSY: path is an image with a session,
+ * whose edits would be lost.
+ */
 MUST_CHECK int outfile_not_input(const char *path, const char *input);
 
 /*

@@ -288,4 +288,20 @@ if mount -t tmpfs -o size=1m none "$work/small" 2>/dev/null; then
 else
 	skip "a full disk" "no tmpfs"
 fi
+# What has been edited is not written over.
+check "an image to edit" "$relive" create -q -o "$work/edited.uzip" "$tree"
+check "mount it" mount_at "$mnt" "$work/edited.uzip"
+echo new >"$mnt/etc/new"
+check "umount it" umount_at "$mnt"
+cp "$work/edited.uzip" "$work/kept"
+head -c 100000 /dev/zero >"$work/default.raw"
+for over in "create -q -o $work/edited.uzip $tree" \
+	"uzip $work/default.raw -o $work/edited.uzip" \
+	"commit -q $work/edited.uzip -o $work/edited.uzip"; do
+	# shellcheck disable=SC2086 # words
+	refuse "${over%% *} does not write over an image with a session" 1 \
+		"has a session" "$relive" $over
+done
+check "it is as it was" cmp "$work/kept" "$work/edited.uzip"
+check "its edits too" "$relive" cat "$work/edited.uzip.relive" /etc/new
 end

@@ -219,6 +219,7 @@ MKIMAGE = \
 	mkimage/layout_tree.c \
 	mkimage/layout_tweak.c \
 	mkimage/loader_conf.c \
+	mkimage/mount_place.c \
 	mkimage/order.c \
 	mkimage/outfile.c \
 	mkimage/parts.c \

@@ -35,6 +35,8 @@ IMGFMT = \
 	imgfmt/cache_map.c \
 	imgfmt/compat.c \
 	imgfmt/compat_confine.c \
+	imgfmt/compat_ns.c \
+	imgfmt/compat_tree.c \
 	imgfmt/compat_xattr.c \
 	imgfmt/crc32c.c \
 	imgfmt/fat.c \
@@ -180,6 +182,7 @@ MKIMAGE = \
 	mkimage/cmd_info.c \
 	mkimage/cmd_ls.c \
 	mkimage/cmd_mount.c \
+	mkimage/cmd_shell.c \
 	mkimage/cmd_status.c \
 	mkimage/cmd_uzip.c \
 	mkimage/commit.c \
@@ -227,6 +230,9 @@ MKIMAGE = \
 	mkimage/plan.c \
 	mkimage/progress.c \
 	mkimage/report.c \
+	mkimage/shell.c \
+	mkimage/shell_program.c \
+	mkimage/shell_tree.c \
 	mkimage/status.c \
 	mkimage/status_walk.c \
 	mkimage/tree_node.c \

@@ -112,6 +112,54 @@ MUST_CHECK unsigned compat_confine(int folder);
  */
 MUST_CHECK int compat_die_with(pid_t parent);
 
+/* -- entering a tree as chroot(8) does ------------------------------------- */
+
+/* How the host's ids look after compat_become_root. */
+enum compat_ids {
+	COMPAT_IDS_ALL,   /* as they are: the caller is root */
+	COMPAT_IDS_RANGE, /* the caller is root, further ids are its own range
+			   */
+	COMPAT_IDS_OWN,   /* the caller is root, everybody else is nobody */
+};
+
+/*
+ * Let an ordinary user's process, whose only thread the caller must be, mount,
+ * chroot and store any owner from here on, without rights over what belongs to
+ * others: Linux's user namespaces, with mounts that nobody else sees.  For
+ * root nothing changes.  An enum compat_ids, or -errno: -EPERM where the host
+ * does not have that, or not for users.
+ */
+MUST_CHECK int compat_become_root(void);
+
+/*
+ * fork(2), for compat_tree_enter in the child, whose first process it is: it
+ * is killed with the caller, and with it end all that it started.
+ */
+MUST_CHECK int compat_tree_fork(void);
+
+/* A folder or file of the host in the tree's place of that name. */
+struct compat_bind {
+	const char *source; /* absolute */
+	const char *target; /* as the tree sees it; it must exist there */
+};
+
+/*
+ * Make root the "/" of the calling process, with the binds and with devices,
+ * processes and the host's resolv.conf where the tree has the folders and the
+ * file for them.  Nothing is created in the tree.  -errno, said.
+ */
+MUST_CHECK int compat_tree_enter(
+    const char *root, const struct compat_bind *binds, size_t nbinds);
+
+/*
+ * When the child of compat_tree_fork has ended: nothing that it mounted or
+ * started is left.  -EBUSY: something is.
+ */
+MUST_CHECK int compat_tree_leave(const char *root);
+
+/* Whether this host executes FreeBSD's programs. */
+bool compat_runs_freebsd(void);
+
 /*
  * For a daemon with many threads: before the first, ask for few pools of free
  * memory, since each keeps its own; now and then, give free memory back.

@@ -14,6 +14,7 @@ extern const struct command cmd_convert;
 extern const struct command cmd_create;
 extern const struct command cmd_mount;
 extern const struct command cmd_umount;
+extern const struct command cmd_shell;
 extern const struct command cmd_status;
 extern const struct command cmd_commit;
 extern const struct command cmd_discard;

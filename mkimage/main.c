@@ -12,6 +12,7 @@ static const struct command *const commands[] = {
     &cmd_check,
     &cmd_mount,
     &cmd_umount,
+    &cmd_shell,
     &cmd_status,
     &cmd_commit,
     &cmd_discard,

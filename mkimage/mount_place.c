@@ -23,7 +23,7 @@ stand_guard(int fd, const char *dir)
 	while (n < 0 && errno == EINTR);
 	/* what used the mount died with the command */
 	if (n == 0) {
-		if (compat_unmount(dir, true) < 0)
+		if (compat_tree_leave(dir) < 0 || compat_unmount(dir, true) < 0)
 			log_debug("nothing was mounted at '%s'", dir);
 		(void)rmdir(dir);
 	}

@@ -99,7 +99,10 @@ drop_set_gid(fuse_req_t req, uint64_t ino, unsigned *set, struct ufs_attr *want)
 	return 0;
 }
 
-/* As FreeBSD's utimensat(2): nothing was changed before it was born. */
+/*
+ * As FreeBSD's utimensat(2): nothing was changed before it was born.  In an
+ * ISO's staged tree the birth time is no time but tells where the data lies.
+ */
 static int
 follow_birth(
     struct server *server, uint64_t ino, unsigned *set, struct ufs_attr *want)
@@ -107,7 +110,7 @@ follow_birth(
 	struct ufs_attr now;
 	int rc;
 
-	if ((*set & UFS_SET_MTIME) == 0)
+	if ((*set & UFS_SET_MTIME) == 0 || server->is_iso)
 		return 0;
 	rc = ufs_getattr(server->fs, ino, &now);
 	if (rc == 0 &&

@@ -100,6 +100,22 @@ learn_record(void *arg, const struct iso_tree *tree,
 	return 0;
 }
 
+/* Our numbers go down from the end: those of earlier edits are not free. */
+static void
+learn_serial(struct iso_dialect *d, const struct iso_entry *entry)
+{
+	le32 field;
+	uint32_t serial;
+
+	d->px_len = entry->raw[2] >= 44 ? 44 : 36;
+	if (d->px_len == 36)
+		return;
+	memcpy(&field, entry->raw + 36, sizeof(field));
+	serial = le32_get(field);
+	if (serial > UINT32_MAX / 2 && serial < d->serials)
+		d->serials = serial;
+}
+
 static int
 learn_entry(
     void *arg, const struct iso_tree *tree, const struct iso_entry *entry)
@@ -113,7 +129,7 @@ learn_entry(
 	else if (iso_entry_is(entry, "RR", 5))
 		d->rr_entry = true;
 	else if (iso_entry_is(entry, "PX", 36))
-		d->px_len = entry->raw[2] >= 44 ? 44 : 36;
+		learn_serial(d, entry);
 	else if (iso_entry_is(entry, "TF", 5) && d->tf_flags == 0)
 		d->tf_flags = entry->raw[4];
 	return 0;
@@ -127,8 +143,8 @@ iso_edit_learn(struct iso *iso, struct iso_dialect *out, const char **why)
 	    .record = learn_record, .entry = learn_entry, .arg = &l};
 	int rc;
 
-	*out =
-	    (struct iso_dialect){.rock_ridge = iso->main->susp, .px_len = 36};
+	*out = (struct iso_dialect){
+	    .rock_ridge = iso->main->susp, .px_len = 36, .serials = UINT32_MAX};
 	rc = iso_walk(iso, iso->main, &walker);
 	if (out->tf_flags == 0)
 		out->tf_flags = ISO_TF_MODIFY;

@@ -251,6 +251,56 @@ iso_edit_gather(struct iso_edit *edit, struct iso_edit_node *dir)
 	return rc;
 }
 
+/* 1: the record of slot is one of an entry's, and goes on in an old area. */
+static int
+goes_on(struct iso_edit *edit, const struct iso_edit_slot *slot)
+{
+	const struct iso_edit_node *node = slot->node;
+	struct iso_susp susp;
+	struct iso_entry entry;
+	struct iso_record rec;
+	struct iso_dir it;
+	int rc;
+
+	if (node == NULL || node->own->replaces == 0 ||
+	    node->own->area[OWN_ENTRY] != NULL || node->own->base.multi_extent)
+		return 0;
+	rc = iso_record_at(
+	    &it, edit->iso, edit->tree, node->own->replaces, &rec);
+	if (rc < 0)
+		return rc;
+	iso_susp_start(&susp, edit->iso, edit->tree, &rec);
+	while ((rc = iso_susp_next(&susp, &entry)) == 1)
+		if (entry.at < rec.at || entry.at >= rec.at + rec.raw[0])
+			return 1;
+	return rc;
+}
+
+int
+iso_edit_bring_areas(struct iso_edit *edit, struct iso_edit_node *dir)
+{
+	struct iso_edit_content *c = &dir->own->content;
+
+	for (size_t i = 2; edit->dialect.rock_ridge && i < c->n; i++) {
+		struct iso_edit_node *node = c->slot[i].node;
+		char id[ISO_RECORD_MAX];
+		size_t len;
+		int rc = goes_on(edit, &c->slot[i]);
+
+		if (rc == 1) {
+			memcpy(id, iso_edit_id(c->slot[i].raw, &len),
+			    c->slot[i].raw[0] - sizeof(struct iso_record_disk));
+			node->own->same = false;
+			rc = iso_edit_make_record(
+			    edit, node, OWN_ENTRY, id, len);
+		}
+		if (rc < 0)
+			return rc;
+	}
+	dir->own->len = packed_len(c);
+	return 0;
+}
+
 /* -- writing --------------------------------------------------------------- */
 
 static void

@@ -28,13 +28,14 @@ enum { ISO_RECORD_MAX = 255 };
 /* The habits of whoever made the ISO. */
 struct iso_dialect {
 	bool rock_ridge;
-	bool seen[256];  /* characters of identifiers */
-	bool long_names; /* more than 8.3 */
-	bool version;    /* ";1" */
-	bool dot;        /* of files without extension too */
-	bool dots;       /* several in a name */
-	bool rr_entry;   /* RR, of the oldest Rock Ridge */
-	uint8_t px_len;  /* 36, or 44 with serial numbers */
+	bool seen[256];   /* characters of identifiers */
+	bool long_names;  /* more than 8.3 */
+	bool version;     /* ";1" */
+	bool dot;         /* of files without extension too */
+	bool dots;        /* several in a name */
+	bool rr_entry;    /* RR, of the oldest Rock Ridge */
+	uint8_t px_len;   /* 36, or 44 with serial numbers */
+	uint32_t serials; /* below this one they are free */
 	uint8_t tf_flags;
 };
 
@@ -164,6 +165,13 @@ int iso_edit_compare_ids(const char *a, size_t an, const char *b, size_t bn);
  * the directory needs it.  Addresses come later.
  */
 MUST_CHECK int iso_edit_gather(
+    struct iso_edit *edit, struct iso_edit_node *dir);
+
+/*
+ * dir goes to another place: the records of its entries that go on in old
+ * continuation areas are made anew, with areas of their own.
+ */
+MUST_CHECK int iso_edit_bring_areas(
     struct iso_edit *edit, struct iso_edit_node *dir);
 
 /* Write dir to where it lies, if anything in it differs from before. */

@@ -487,32 +487,51 @@ add_patch(struct iso_edit *edit)
 	return &edit->patches[edit->npatches++];
 }
 
-/* The entry's new bytes, if it is one that tells what may have changed. */
-static bool
-renew_entry(const struct iso_edit_node *node, const uint8_t *raw, uint8_t *out)
+/* What changes in the PX entry at out. */
+static void
+renew_px(const struct iso_edit_node *node, uint32_t serial, uint8_t *out)
 {
-	struct iso_both32 px[4] = {both(node->mode), both(links_of(node)),
-	    both(node->uid), both(node->gid)};
-	size_t one, at;
+	const struct iso_both32 px[] = {both(node->mode), both(links_of(node)),
+	    both(node->uid), both(node->gid), both(serial)};
+	const size_t old = sizeof(px) - sizeof(px[0]);
 
-	memcpy(out, raw, raw[2]);
-	if (memcmp(raw, "PX", 2) == 0 && raw[2] >= 4 + sizeof(px)) {
-		memcpy(out + 4, px, sizeof(px));
-		return true;
-	}
-	if (memcmp(raw, "TF", 2) != 0 || raw[2] < 5 ||
-	    (raw[4] & ISO_TF_MODIFY) == 0 ||
-	    node->mtime.tv_sec == node->own->base.mtime.tv_sec)
-		return false;
-	one = raw[4] & ISO_TF_LONG ? 17 : 7;
-	at = 5 + (raw[4] & ISO_TF_CREATION ? one : 0);
-	if (at + one > raw[2])
+	memcpy(out + 4, px,
+	    serial != 0 && out[2] >= 4 + sizeof(px) ? sizeof(px) : old);
+}
+
+/* What changes in the TF entry at out, if anything. */
+static bool
+renew_tf(const struct iso_edit_node *node, uint8_t *out)
+{
+	size_t one = out[4] & ISO_TF_LONG ? 17 : 7;
+	size_t at = 5 + (out[4] & ISO_TF_CREATION ? one : 0);
+
+	if ((out[4] & ISO_TF_MODIFY) == 0 || at + one > out[2])
 		return false;
 	if (one == 17)
 		date_long(node->mtime, out + at);
 	else
 		date_short(node->mtime.tv_sec, out + at);
 	return true;
+}
+
+/*
+ * The entry's new bytes, if it is one that tells what may have changed; was:
+ * what the old record tells, which may be of another node.  A serial number
+ * other than 0 is new too: files that share one are taken for links.
+ */
+static bool
+renew_entry(const struct iso_edit_node *node, const struct iso_node *was,
+    uint32_t serial, const uint8_t *raw, uint8_t *out)
+{
+	memcpy(out, raw, raw[2]);
+	if (memcmp(raw, "PX", 2) == 0 &&
+	    raw[2] >= sizeof(struct iso_susp_px_disk)) {
+		renew_px(node, serial, out);
+		return true;
+	}
+	return memcmp(raw, "TF", 2) == 0 && raw[2] >= 5 &&
+	    node->mtime.tv_sec != was->mtime.tv_sec && renew_tf(node, out);
 }
 
 int
@@ -523,11 +542,16 @@ iso_edit_copy_record(struct iso_edit *edit, struct iso_edit_node *node,
 	uint8_t len = old->raw[0];
 	struct iso_susp susp;
 	struct iso_entry entry;
-	int rc = 0;
+	struct iso_node was;
+	uint32_t serial = 0;
+	int rc = iso_node_at(edit->iso, old->at, &was);
 
+	if (rc < 0)
+		return rc;
+	if (which == OWN_ENTRY && node->record != node->own->replaces)
+		serial = --edit->serial;
 	memcpy(raw, old->raw, len);
-	if (node->mtime.tv_sec != node->own->base.mtime.tv_sec ||
-	    node->record == 0)
+	if (node->mtime.tv_sec != was.mtime.tv_sec)
 		date_short(node->mtime.tv_sec,
 		    raw + offsetof(struct iso_record_disk, date));
 	if (!edit->dialect.rock_ridge)
@@ -537,7 +561,7 @@ iso_edit_copy_record(struct iso_edit *edit, struct iso_edit_node *node,
 		uint8_t new[ISO_RECORD_MAX];
 		struct iso_edit_patch *patch;
 
-		if (!renew_entry(node, entry.raw, new))
+		if (!renew_entry(node, &was, serial, entry.raw, new))
 			continue;
 		if (entry.at >= old->at && entry.at < old->at + len) {
 			memcpy(raw + (entry.at - old->at), new, entry.raw[2]);

@@ -80,15 +80,33 @@ place_area(struct iso_edit *edit, struct iso_edit_node *node, int which)
 	edit->next += own->area_len[which];
 }
 
-/* A directory, and behind it what its records go on in. */
+/* Whether a record of an entry of dir goes on in a new continuation area. */
+static bool
+has_areas(const struct iso_edit_node *dir)
+{
+	for (const struct iso_edit_node *n = dir->child; n != NULL; n = n->next)
+		if (n->own->area[OWN_ENTRY] != NULL)
+			return true;
+	return false;
+}
+
+/*
+ * A directory, and behind it what its records go on in.  libarchive reads
+ * directories and continuation areas only forward: where the directory above
+ * goes to the end this one does too, and an area is never before its directory
+ * nor far behind it.
+ */
 static int
 place_dir(struct iso_edit *edit, struct iso_edit_node *dir)
 {
 	struct iso_edit_own *own = dir->own;
 	int rc = iso_edit_gather(edit, dir);
 
-	own->placed =
-	    dir->record == 0 || own->len != iso_round_up(own->base.size);
+	own->placed = dir->record == 0 || has_areas(dir) ||
+	    own->len != iso_round_up(own->base.size) ||
+	    (own->parent != NULL && own->parent->own->off > own->base.off);
+	if (rc == 0 && own->placed && dir->record != 0)
+		rc = iso_edit_bring_areas(edit, dir);
 	own->off = own->placed ? place(edit, own->len) : own->base.off;
 	if (!own->placed)
 		own->len = own->base.size;
@@ -240,12 +258,12 @@ iso_edit_write(struct iso *iso, struct iso_edit_node *root,
 	    .tree = iso->main,
 	    .root = root,
 	    .source = source,
-	    .out = out,
-	    .serial = UINT32_MAX};
+	    .out = out};
 	int rc = prepare(&edit);
 
 	if (rc == 0) {
 		edit.next = iso_plan_info(edit.plan)->image_off;
+		edit.serial = edit.dialect.serials;
 		rc = lay_out(&edit);
 	}
 	if (rc == 0)

@@ -4,10 +4,10 @@
 #include "ufs_impl.h"
 
 /*
- * An in-core hash of the names of a large directory, made by the first
- * lookup in it.  It maps a name's hash to the number of the 512-byte chunk
- * that holds the entry: entries may move within their chunk, and whoever asks
- * looks at the chunk anyway.
+ * An in-core hash of the names of a large directory, made by the first lookup
+ * in it, or of a small one in which much is looked up.  It maps a name's hash
+ * to the number of the 512-byte chunk that holds the entry: entries may move
+ * within their chunk, and whoever asks looks at the chunk anyway.
  *
  *  1. An index holds one pair (hash, chunk) for every live entry; so a name
  *     whose hash is not there does not exist.
@@ -18,7 +18,9 @@
  */
 
 enum {
-	DIR_MIN = 4096,       /* smaller directories are scanned */
+	DIR_MIN = UFS_DIRBLK, /* smaller directories are scanned */
+	DIR_LARGE = 4096,     /* smaller ones are scanned the first times */
+	SCANS_MOST = 4,
 	NAMES_MAX = 1 << 21,  /* of one directory */
 	TOTAL_MAX = 64 << 20, /* bytes */
 };
@@ -259,7 +261,9 @@ ask(struct ufs *fs, struct ufs_node *dir, uint32_t hash, struct ufs_chunks *out)
 		list_remove(fs, ix);
 		list_push(fs, ix);
 		rc = collect(ix, hash, out);
-	} else if (dir->index_refused) {
+	} else if (dir->index_refused ||
+	    (dir->d.size <= DIR_LARGE && dir->scans < SCANS_MOST)) {
+		dir->scans += dir->scans < SCANS_MOST;
 		rc = 0;
 	}
 	pthread_mutex_unlock(&fs->nodes_lock);

@@ -40,6 +40,7 @@ struct ufs_node {
 	/* Directories: names found so far, or NULL (ufs_dirindex.c). */
 	struct ufs_dirindex *index;
 	bool index_refused; /* too many names, or damaged */
+	uint8_t scans;      /* without an index; by nodes_lock */
 	/* Directories: chunks before dir_room[k] have no room for an entry of
 	 * size class k (ufs_dirmod.c). */
 	uint32_t dir_room[UFS_DIR_CLASSES];

@@ -260,18 +260,35 @@ iso_edit_lists(const struct iso_edit_node *dir, uint64_t at)
 }
 
 static int
-keep_listed(struct iso_edit_node *dir, const struct listing *list)
+by_name(const void *a, const void *b)
+{
+	const struct iso_node *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+
+	return order != 0 ? order : by_number(&x->record_off, &y->record_off);
+}
+
+/*
+ * Note the records that can be seen: of several with one name the first.  The
+ * others nobody could want to be gone.
+ */
+static int
+keep_listed(struct iso_edit_node *dir, struct listing *list)
 {
 	struct iso_edit_own *own = dir->own;
+	const struct iso_node *node = list->node;
 
 	own->listed = calloc(list->n + 1, sizeof(*own->listed));
 	if (own->listed == NULL)
 		return -ENOMEM;
+	if (list->n > 0)
+		qsort(list->node, list->n, sizeof(*list->node), by_name);
 	for (size_t i = 0; i < list->n; i++) {
-		own->listed[i] = list->node[i].record_off;
-		own->base_dirs += S_ISDIR(list->node[i].mode);
+		if (i > 0 && strcmp(node[i - 1].name, node[i].name) == 0)
+			continue;
+		own->listed[own->nlisted++] = node[i].record_off;
+		own->base_dirs += S_ISDIR(node[i].mode);
 	}
-	own->nlisted = list->n;
 	qsort(own->listed, own->nlisted, sizeof(*own->listed), by_number);
 	return 0;
 }
@@ -292,13 +309,23 @@ is_as_base(const struct iso_edit_node *node, bool rock_ridge)
 		node->rdev_minor == base->rdev_minor);
 }
 
+/* The first of that name in a list in order. */
 static const struct iso_node *
 find_name(const struct listing *list, const char *name)
 {
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->node[i].name, name) == 0)
-			return &list->node[i];
-	return NULL;
+	size_t low = 0, high = list->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcmp(list->node[mid].name, name) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < list->n && strcmp(list->node[low].name, name) == 0
+	    ? &list->node[low]
+	    : NULL;
 }
 
 /* Whether a child of dir comes from that record, and keeps its name. */

@@ -181,7 +181,7 @@ static int
 put_new(struct iso_edit *edit, struct iso_edit_content *c,
     struct iso_edit_node *node)
 {
-	const struct iso_edit_taken taken = {is_taken, c};
+	const struct iso_edit_taken taken = {is_taken, c, &c->number};
 	char id[ISO_NAME_MAX + 1];
 	size_t len = 0, at = 2;
 	int rc = iso_edit_identifier(

@@ -54,6 +54,7 @@ struct iso_edit_slot {
 
 /* A directory with all its records. */
 struct iso_edit_content {
+	int number; /* see struct iso_edit_taken */
 	struct iso_edit_slot *slot;
 	size_t n, room;
 	uint8_t *old; /* the base's bytes, which raw may point into */
@@ -127,6 +128,8 @@ bool iso_edit_lists(const struct iso_edit_node *dir, uint64_t at);
 struct iso_edit_taken {
 	bool (*is_taken)(void *arg, const char *id, size_t len);
 	void *arg;
+	int *
+	    number; /* that the next one made unique gets: all below are used */
 };
 
 /*

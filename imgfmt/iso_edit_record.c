@@ -15,7 +15,7 @@ enum {
 	NM_MOST = 249,         /* bytes of a name in one NM entry */
 	SL_MOST = 249,         /* bytes of components in one SL entry */
 	AREA_MAX = ISO_SECTOR, /* a continuation area lies in one sector */
-	TRIES = 1000,
+	TRIES = 1000000,       /* of six digits; the first thousand of three */
 };
 
 /* -- identifiers ----------------------------------------------------------- */
@@ -78,40 +78,52 @@ shorten(const struct iso_dialect *d, bool is_dir, int number, struct parts *p)
 	if (!d->long_names && p->next > EXT_3)
 		p->next = EXT_3;
 	if (d->long_names && p->next > 0) {
-		if (p->next > NAME_30 - 4)
-			p->next = NAME_30 - 4;
+		if (p->next > NAME_30 - 7)
+			p->next = NAME_30 - 7;
 		most = NAME_30 - p->next;
 	}
 	if (p->nbase > most)
 		p->nbase = most;
 	p->ext[p->next] = '\0';
 	if (number >= 0) {
-		if (p->nbase > most - 3)
-			p->nbase = most - 3;
-		(void)snprintf(digits, sizeof(digits), "%03d", number);
-		memcpy(p->base + p->nbase, digits, 3);
-		p->nbase += 3;
+		size_t n = number < 1000 ? 3 : 6;
+
+		if (p->nbase > most - n)
+			p->nbase = most - n;
+		(void)snprintf(digits, sizeof(digits), "%0*d", (int)n, number);
+		memcpy(p->base + p->nbase, digits, n);
+		p->nbase += n;
 	}
 	p->base[p->nbase] = '\0';
+}
+
+static int
+make_identifier(const struct iso_dialect *d, const char *name, bool is_dir,
+    int number, char out[ISO_NAME_MAX + 1])
+{
+	struct parts p;
+	int n;
+
+	split(d, name, is_dir, &p);
+	shorten(d, is_dir, number, &p);
+	n = snprintf(out, ISO_NAME_MAX + 1, "%s%s%s%s", p.base,
+	    p.next > 0 || (d->dot && !is_dir) ? "." : "", p.ext,
+	    d->version && !is_dir ? ";1" : "");
+	return n <= 0 || n > ISO_NAME_MAX ? -ENAMETOOLONG : n;
 }
 
 int
 iso_edit_identifier(const struct iso_dialect *d, const char *name, bool is_dir,
     const struct iso_edit_taken *taken, char out[ISO_NAME_MAX + 1])
 {
-	for (int number = -1; number < TRIES; number++) {
-		struct parts p;
-		int n;
+	int n = make_identifier(d, name, is_dir, -1, out);
 
-		split(d, name, is_dir, &p);
-		shorten(d, is_dir, number, &p);
-		n = snprintf(out, ISO_NAME_MAX + 1, "%s%s%s%s", p.base,
-		    p.next > 0 || (d->dot && !is_dir) ? "." : "", p.ext,
-		    d->version && !is_dir ? ";1" : "");
-		if (n <= 0 || n > ISO_NAME_MAX)
-			return -ENAMETOOLONG;
-		if (taken == NULL ||
-		    !taken->is_taken(taken->arg, out, (size_t)n))
+	if (n < 0 || taken == NULL ||
+	    !taken->is_taken(taken->arg, out, (size_t)n))
+		return n;
+	while (*taken->number < TRIES) {
+		n = make_identifier(d, name, is_dir, (*taken->number)++, out);
+		if (n < 0 || !taken->is_taken(taken->arg, out, (size_t)n))
 			return n;
 	}
 	return -EEXIST;

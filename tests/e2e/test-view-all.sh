@@ -320,6 +320,33 @@ for m in re.finditer(rb"NM\x09\x01\x00([no]1[0-3][0-9])PX,\x01", data):
 assert len(names) >= 62, len(names)
 assert all(len(n) == 1 for n in names.values()), names' "$iso"
 
+# Names of 8.3 for more files than three digits tell apart, and two files of
+# one name, of which one is seen.
+make_iso "$iso" "$work/base.uzip" plain
+rm -rf "$iso.relive"
+mkdir "$work/stage/many"
+echo first >"$work/stage/many/twin.a"
+echo second >"$work/stage/many/twin.b"
+genisoimage -quiet -R -o "$iso" "$work/stage" 2>/dev/null
+python3 -c '
+import sys
+data = open(sys.argv[1], "rb").read()
+assert data.count(b"twin.b") == 1
+open(sys.argv[1], "wb").write(data.replace(b"twin.b", b"twin.a"))' "$iso"
+mount_at "$mnt" "$iso" --view all 2>"$work/err"
+check "many: a second file of one name is told of" \
+	grep -q "'twin.a' on the ISO cannot be shown" "$work/err"
+for i in $(seq 1 1100); do echo "$i"; done |
+	(cd "$mnt/iso/many" && split -l 1 -d -a 5 - a-long-name)
+umount_at "$mnt"
+check "many: commit" "$relive" commit "$iso" --in-place
+check "many: all are there" eval \
+	'[ "$(isoinfo -i "$iso" -f | grep "^/MANY/A_" | sort -u | wc -l)" = 1100 ] &&
+	[ "$(isoinfo -i "$iso" -R -x /many/a-long-name01099)" = 1100 ]'
+check "many: the second of one name too" eval \
+	'[ "$(isoinfo -i "$iso" -x "/MANY/TWIN.B;1")" = second ]'
+check "many: relive check" "$relive" check "$iso"
+
 make_iso "$iso" "$work/base.uzip" joliet
 rm -rf "$iso.relive"
 mount_at "$mnt" "$iso" --view all 2>"$work/err"

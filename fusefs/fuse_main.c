@@ -363,11 +363,11 @@ confine(const struct server *server)
 }
 
 static int
-serve_mounted(struct server *server, bool foreground)
+serve_mounted(struct server *server, bool foreground, bool private)
 {
 	int rc = server->read_only
 	    ? 0
-	    : session_mark_mounted(server->session, server->dir);
+	    : session_mark_mounted(server->session, server->dir, private);
 
 	if (rc == 0 && !foreground)
 		rc = detach(server);
@@ -418,7 +418,8 @@ serve(struct server *server, const struct mount_options *options,
 		fuse_session_destroy(server->fuse);
 		return -ENOTSUP;
 	}
-	rc = serve_mounted(server, options->foreground || options->debug);
+	rc = serve_mounted(
+	    server, options->foreground || options->debug, options->private);
 	leave_mount(server);
 	last = finish_all(server);
 	if (!server->read_only)

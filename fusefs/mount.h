@@ -33,6 +33,7 @@ struct mount_options {
 	const char *options;
 	uint64_t size_limit; /* of --size, as session_options has it */
 	bool read_only;      /* --ro: the last flushed state, no lock taken */
+	bool private;        /* others do not see dir as the caller does */
 	bool foreground;     /* -f: do not become a daemon */
 	bool debug;          /* -d: show every request; implies foreground */
 };

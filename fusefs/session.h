@@ -106,19 +106,20 @@ MUST_CHECK int session_finish(struct session *session);
 MUST_CHECK int session_discard(const char *address, const char *dir);
 
 /*
- * Where address is mounted read-write at present: 1, the mount point in buf;
- * 0: nowhere.  -errno, said where address leads nowhere.
+ * Where address is mounted read-write at present, and not privately: 1, the
+ * mount point in buf; 0: nowhere.  -errno, said where address leads nowhere.
  */
 MUST_CHECK int session_mounted_at(
     const char *address, const char *dir, char *buf, size_t len);
 
 /*
  * Write and remove the "mount" file: the mount point, for who finds the
- * session locked.  why, when not NULL, stays in the file instead: the last
- * flush failed, and what was not confirmed is lost.
+ * session locked; private: in a namespace of the daemon's, so that nobody can
+ * flush it from outside.  why, when not NULL, stays in the file instead: the
+ * last flush failed, and what was not confirmed is lost.
  */
 MUST_CHECK int session_mark_mounted(
-    const struct session *session, const char *mount_point);
+    const struct session *session, const char *mount_point, bool private);
 void session_mark_unmounted(const struct session *session, const char *why);
 
 /*

@@ -83,6 +83,7 @@ MUST_CHECK int session_settle(int folder, const char *dir);
 struct session_mount {
 	long pid;
 	char dir[PATH_MAX];
+	bool private;     /* others do not see it there */
 	char failed[128]; /* why the last flush failed, or "" */
 };
 /* What the "mount" file says; -ENOENT. */

@@ -129,7 +129,7 @@ is_ending(int folder, struct session_mount *mount)
 
 	return session_is_locked(folder) > 0 &&
 	    session_read_mount(folder, mount) == 0 && mount->dir[0] != '\0' &&
-	    source != NULL &&
+	    !mount->private && source != NULL &&
 	    session_mount_source(mount->dir, target, source, 2 * PATH_MAX) ==
 	    -ENOENT;
 }
@@ -173,6 +173,8 @@ session_read_mount(int folder, struct session_mount *out)
 		else if (strncmp(line, "mount ", 6) == 0)
 			(void)snprintf(
 			    out->dir, sizeof(out->dir), "%s", line + 6);
+		else if (strcmp(line, "private") == 0)
+			out->private = true;
 		else if (strncmp(line, "failed ", 7) == 0)
 			(void)snprintf(out->failed, sizeof(out->failed),
 			    "%.120s", line + 7);
@@ -197,12 +199,13 @@ write_mount(int folder, const char *text)
 }
 
 int
-session_mark_mounted(const struct session *session, const char *mount_point)
+session_mark_mounted(
+    const struct session *session, const char *mount_point, bool private)
 {
 	scoped(freep) char *text = NULL;
 
-	if (asprintf(&text, "pid %ld\nmount %s\n", (long)getpid(),
-		mount_point) < 0) {
+	if (asprintf(&text, "pid %ld\nmount %s\n%s", (long)getpid(),
+		mount_point, private ? "private\n" : "") < 0) {
 		text = NULL;
 		return -ENOMEM;
 	}
@@ -255,7 +258,7 @@ session_mounted_at(const char *address, const char *dir, char *buf, size_t len)
 
 	if (rc <= 0)
 		return rc;
-	if (mount.dir[0] == '\0' || is_ending(folder, &mount))
+	if (mount.dir[0] == '\0' || mount.private || is_ending(folder, &mount))
 		return 0;
 	return snprintf(buf, len, "%s", mount.dir) < (int)len ? 1 : -ERANGE;
 }

@@ -82,7 +82,8 @@ run_in_mount(const struct shell_options *opt, char dir[PATH_MAX], int *status)
 }
 
 static int
-run_mounted(const struct shell_options *opt, const char *dir, int *status)
+run_mounted(
+    const struct shell_options *opt, const char *dir, bool private, int *status)
 {
 	const struct mount_options how = {
 	    .view = MOUNT_TREE,
@@ -92,6 +93,7 @@ run_mounted(const struct shell_options *opt, const char *dir, int *status)
 	    .options = opt->mount_options,
 	    .size_limit = opt->size_limit,
 	    .read_only = opt->read_only,
+	    .private = private,
 	};
 	int rc = mount_run(&how), end;
 
@@ -105,13 +107,13 @@ run_mounted(const struct shell_options *opt, const char *dir, int *status)
 }
 
 static int
-run_in_place(const struct shell_options *opt, int *status)
+run_in_place(const struct shell_options *opt, bool private, int *status)
 {
 	struct mount_place place;
 	int rc = mount_place_make(&place, "relive-shell");
 
 	if (rc == 0)
-		rc = run_mounted(opt, place.dir, status);
+		rc = run_mounted(opt, place.dir, private, status);
 	mount_place_drop(&place);
 	return rc;
 }
@@ -130,8 +132,9 @@ shell_run(const struct shell_options *options, int *status)
 	mount_place_hold_signals(true);
 	rc = become_root();
 	if (rc >= 0)
-		rc = mounted > 0 ? run_in_mount(options, dir, status)
-				 : run_in_place(options, status);
+		rc = mounted > 0
+		    ? run_in_mount(options, dir, status)
+		    : run_in_place(options, rc != COMPAT_IDS_ALL, status);
 	mount_place_hold_signals(false);
 	return rc;
 }

@@ -11,7 +11,7 @@ tree=$work/tree
 mkdir -p "$tree"/{bin,dev,etc,proc,mnt,root,sys,tmp} "$work/tmp" "$work/extra"
 cp "$(command -v busybox)" "$tree/bin/busybox"
 chmod 755 "$tree/bin/busybox"
-for name in sh cat echo id kill ls mount sleep stat touch; do
+for name in sh cat echo id kill ls mount sleep stat sync touch; do
 	ln -s busybox "$tree/bin/$name"
 done
 echo tree >"$tree/etc/resolv.conf"
@@ -122,7 +122,8 @@ check "umount" umount_at "$mnt"
 
 begin() { # begin WRAPPER...: in the background, until its command runs
 	"$@" "$relive" shell -q "$img" -- sh -c \
-		'trap "" HUP; sleep 999 & echo kept >/etc/kept; echo $$; sleep 999' \
+		'trap "" HUP; sleep 999 & echo kept >/etc/kept; sync /etc/kept
+		echo $$; sleep 999' \
 		>"$work/ready" 2>/dev/null &
 	shell=$!
 	read -r _ <"$work/ready"
@@ -178,9 +179,13 @@ check "what was written belongs to root" eval \
 	'"$relive" ls -l "$img.relive" /etc | grep -q " 0 *0 .* mine$"'
 check "nothing stays mounted for users either" clean
 begin setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all
+check "beside it, what has been flushed is committed" user "$relive" commit -q \
+	"$img" -o "$work/beside.ufs"
 kill -TERM $shell
 wait $shell
 check "SIGTERM ends a user's" eval "[ $? = 143 ] && clean"
+check "which has it" eval \
+	'[ "$("$relive" cat "$work/beside.ufs" /etc/kept)" = kept ]'
 begin setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all
 kill -9 $shell
 wait $shell 2>/dev/null

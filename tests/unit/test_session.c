@@ -334,7 +334,7 @@ two_writers_exclude_each_other(void)
 	CHECK(said("u.relive", "in use by another process"));
 	CHECK_EQ(
 	    session_mounted_at(kit_path("u"), NULL, where, sizeof(where)), 0);
-	CHECK_EQ(session_mark_mounted(first, "/some/where"), 0);
+	CHECK_EQ(session_mark_mounted(first, "/some/where", false), 0);
 	/* The mount table knows better. */
 	CHECK_EQ(
 	    session_mounted_at(kit_path("u"), NULL, where, sizeof(where)), 0);

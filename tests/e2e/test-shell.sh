@@ -11,7 +11,7 @@ tree=$work/tree
 mkdir -p "$tree"/{bin,dev,etc,proc,mnt,root,sys,tmp} "$work/tmp" "$work/extra"
 cp "$(command -v busybox)" "$tree/bin/busybox"
 chmod 755 "$tree/bin/busybox"
-for name in sh cat echo id kill ls mount sleep stat sync touch; do
+for name in sh cat chown echo id kill ls mount sleep stat sync touch; do
 	ln -s busybox "$tree/bin/$name"
 done
 echo tree >"$tree/etc/resolv.conf"
@@ -191,4 +191,25 @@ kill -9 $shell
 wait $shell 2>/dev/null
 check "kill -9 of a user's leaves nothing" wait_clean
 check "and that is whole too" "$relive" check "$img.relive"
+
+# With ranges of ids, which only this test sees.
+if ! id games >/dev/null 2>&1 || ! command -v newuidmap >/dev/null ||
+	[ ! -e /etc/subuid ] || [ ! -e /etc/subgid ]; then
+	skip "owners are shown and changed" "no user 'games', newuidmap or /etc/subuid"
+	end
+fi
+echo 'games:2000000:65536' >"$work/range"
+ranged() { # ranged SCRIPT
+	unshare -m sh -c '
+		mount --make-rprivate / && mount --bind "$1" /etc/subuid &&
+		mount --bind "$1" /etc/subgid && shift && exec "$@"' sh \
+		"$work/range" setpriv --reuid games --regid games --clear-groups \
+		"$relive" shell "$img" -- sh -c "$1"
+}
+ranged 'stat -c %u:%g /etc/www && chown 65:66 /etc/www && echo x >>/etc/www' \
+	>"$work/told" 2>"$work/err"
+check "with ranges of ids owners are shown" grep -qx 33:44 "$work/told"
+check "nothing is said" eval '[ ! -s "$work/err" ]'
+check "and they are stored as given" eval \
+	'"$relive" ls -l "$img.relive" /etc | grep -q " 65 *66 .* www$"'
 end

@@ -184,7 +184,8 @@ MUST_CHECK int64_t session_iso_read(const struct session *session,
 
 /*
  * Before inode ino is written to or changes its size: take its data over, the
- * first most bytes of it.  -EPERM: an image, which is edited as such.
+ * first most bytes of it, which is its size then if it had more.  -EPERM: an
+ * image, which is edited as such.
  */
 MUST_CHECK int session_iso_lift(
     struct session *session, uint64_t ino, uint64_t most);

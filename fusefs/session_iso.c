@@ -324,6 +324,7 @@ copy_data(struct session *session, uint64_t ino, const struct iso_node *node,
 int
 session_iso_lift(struct session *session, uint64_t ino, uint64_t most)
 {
+	unsigned set = UFS_SET_FLAGS | UFS_SET_MTIME | UFS_SET_CTIME;
 	struct iso_node node;
 	struct ufs_attr attr;
 	int rc = session_iso_origin(session, ino, &node);
@@ -338,9 +339,13 @@ session_iso_lift(struct session *session, uint64_t ino, uint64_t most)
 	if (rc < 0)
 		return rc;
 	attr.flags &= ~(uint32_t)FROM_ISO;
+	/* With the flag goes what was not copied: a flush sees both or none. */
+	if (most < attr.size) {
+		attr.size = most;
+		set |= UFS_SET_SIZE;
+	}
 	/* Who lifts it is about to change it: times follow then. */
-	return ufs_setattr(session->fs, ino,
-	    UFS_SET_FLAGS | UFS_SET_MTIME | UFS_SET_CTIME, &attr, &attr);
+	return ufs_setattr(session->fs, ino, set, &attr, &attr);
 }
 
 /* -- the wanted tree ------------------------------------------------------- */

@@ -126,6 +126,13 @@ data_is_taken_over_when_it_is_about_to_change(void)
 	CHECK_EQ(attr.mtime.tv_sec, 1600000000);
 	CHECK_EQ(session_iso_lift(session, ino, UINT64_MAX), 0);
 	CHECK_EQ(changes(session), 1);
+	/* Cut: no flush between lifting and truncating may find zeroes. */
+	ino = find(session, "a.txt");
+	CHECK_EQ(ufs_getattr(session->fs, ino, &attr), 0);
+	CHECK(attr.size > 1);
+	CHECK_EQ(session_iso_lift(session, ino, 1), 0);
+	CHECK_EQ(ufs_getattr(session->fs, ino, &attr), 0);
+	CHECK_EQ(attr.size, 1);
 	session_close(session);
 }
 

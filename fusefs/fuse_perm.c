@@ -30,7 +30,8 @@ is_forbidden(
 {
 	uint32_t flags = attr->flags & forbidding[act];
 
-	if (server->no_flags)
+	/* Those of an ISO's staged tree are ours: they protect the images. */
+	if (server->no_flags && !server->is_iso)
 		flags &= SNAPSHOT;
 	return flags != 0;
 }

@@ -309,6 +309,9 @@ for i in $(seq 100 130); do echo "x$i" >"$mnt/iso/deep/d/o$i"; done
 mv "$mnt/iso/deep/f2" "$mnt/iso/deep/n101"
 list "$mnt/iso" | grep -vE '\.(uzip|gz)' >"$work/want"
 umount_at "$mnt"
+check "twice: images stay, with noflags too" eval \
+	'mount_at "$mnt" "$iso" --view all -o noflags &&
+	! rm -f "$mnt/iso/data/base.ufs.uzip" 2>/dev/null && umount_at "$mnt"'
 check "twice: commit again" "$relive" commit "$iso" --in-place
 judge "twice: the second" "$iso"
 check "twice: no two files have one serial number" python3 -c '

@@ -51,13 +51,21 @@ enter_volume(fuse_req_t req, fuse_ino_t *ino)
 
 /* -- the ISO's own tree ---------------------------------------------------- */
 
-/* Whether the data of ino still lies in the ISO: then *out. */
-static bool
+/* 1: the data of ino still lies in the ISO, at *out; 0: not; -errno. */
+static int
 is_in_iso(struct server *s, fuse_ino_t ino, struct iso_node *out)
 {
-	return s->is_iso &&
-	    session_iso_origin(s->session, swap_root(ino), out) == 1 &&
-	    S_ISREG(out->mode);
+	int rc =
+	    s->is_iso ? session_iso_origin(s->session, swap_root(ino), out) : 0;
+
+	return rc == 1 ? S_ISREG(out->mode) : rc;
+}
+
+/* FreeBSD reads no file of 4 GiB or more from an ISO (formats.md, trap 73). */
+static int
+fits_size(const struct server *s, uint64_t end)
+{
+	return s->is_iso && end > UINT32_MAX ? -EFBIG : 0;
 }
 
 /* Before ino is changed; most: bytes of its data that will be left. */
@@ -65,10 +73,10 @@ static int
 lift(struct server *s, fuse_ino_t ino, uint64_t most)
 {
 	struct iso_node node;
-	int rc;
+	int rc = is_in_iso(s, ino, &node);
 
-	if (!is_in_iso(s, ino, &node))
-		return 0;
+	if (rc <= 0)
+		return rc;
 	rc = flush_admit(s->flusher);
 	if (rc < 0)
 		return rc;
@@ -285,15 +293,18 @@ all_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct iso_node node;
 	char *buf;
 	int64_t n;
+	int found;
 
 	if (s == NULL)
 		return;
-	if (!is_in_iso(s, ino, &node)) {
+	found = is_in_iso(s, ino, &node);
+	if (found == 0) {
 		fuse_handlers.read(req, ino, size, off, fi);
 		return;
 	}
 	buf = thread_buffer(size);
-	n = buf == NULL
+	n = found < 0 ? found
+	    : buf == NULL
 	    ? -ENOMEM
 	    : session_iso_read(s->session, &node, (uint64_t)off, buf, size);
 	if (n < 0)
@@ -302,13 +313,15 @@ all_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		fuse_reply_buf(req, buf, (size_t)n);
 }
 
-/* As enter_volume, for a change of ino's data; most: see lift. */
+/* As enter_volume, for a change of ino's data up to byte end. */
 static struct server *
-enter_change(fuse_req_t req, fuse_ino_t *ino, uint64_t most)
+enter_change(fuse_req_t req, fuse_ino_t *ino, uint64_t end)
 {
 	struct server *s = enter_volume(req, ino);
-	int rc = s != NULL ? lift(s, *ino, most) : 0;
+	int rc = s != NULL ? fits_size(s, end) : 0;
 
+	if (s != NULL && rc == 0)
+		rc = lift(s, *ino, UINT64_MAX);
 	if (rc == 0)
 		return s;
 	fuse_reply_err(req, -rc);
@@ -319,7 +332,7 @@ static void
 all_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
     off_t off, struct fuse_file_info *fi)
 {
-	if (enter_change(req, &ino, UINT64_MAX) != NULL)
+	if (enter_change(req, &ino, (uint64_t)off + size) != NULL)
 		fuse_handlers.write(req, ino, buf, size, off, fi);
 }
 
@@ -327,7 +340,7 @@ static void
 all_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
     struct fuse_file_info *fi)
 {
-	if (enter_change(req, &ino, UINT64_MAX) != NULL)
+	if (enter_change(req, &ino, (uint64_t)off + (uint64_t)len) != NULL)
 		fuse_handlers.fallocate(req, ino, mode, off, len, fi);
 }
 
@@ -345,6 +358,8 @@ all_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	if (s->is_iso && (to_set & rock_ridge) != 0 &&
 	    !iso_info(s->session->image->iso)->rock_ridge)
 		rc = -EPERM;
+	if (rc == 0 && (to_set & FUSE_SET_ATTR_SIZE) != 0)
+		rc = fits_size(s, (uint64_t)attr->st_size);
 	if (rc == 0 && (to_set & FUSE_SET_ATTR_SIZE) != 0)
 		rc = lift(s, ino, (uint64_t)attr->st_size);
 	if (rc < 0)
@@ -376,10 +391,14 @@ all_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 {
 	struct server *s = enter_volume(req, &ino);
 	struct iso_node node;
+	int found;
 
 	if (s == NULL)
 		return;
-	if (!is_in_iso(s, ino, &node))
+	found = is_in_iso(s, ino, &node);
+	if (found < 0)
+		fuse_reply_err(req, -found);
+	else if (found == 0)
 		fuse_handlers.lseek(req, ino, off, whence, fi);
 	else if (off < 0 || (uint64_t)off >= node.size)
 		fuse_reply_err(req, ENXIO);

@@ -14,7 +14,7 @@ struct loader_conf {
 		char *key, *value;
 	} * settings; /* each key once, with its last value */
 	size_t n, room;
-	char **read; /* paths of the files that were read */
+	char **read; /* paths of the files that were looked for */
 	size_t nread;
 };
 

@@ -132,6 +132,13 @@ check "images are edited in their own folders" eval \
 	! mv "$mnt/iso/data" "$mnt/iso/data2" 2>/dev/null'
 check "there are no attributes" eval \
 	'! setfattr -n user.x -v y "$mnt/iso/boot" 2>/dev/null'
+check "no file of 4 GiB: FreeBSD reads none from an ISO" eval \
+	': >"$mnt/iso/toolarge" && truncate -s 4294967295 "$mnt/iso/toolarge" &&
+	! truncate -s 4G "$mnt/iso/toolarge" 2>"$work/err" &&
+	grep -q "File too large" "$work/err" &&
+	! dd if=/dev/zero of="$mnt/iso/toolarge" bs=1 seek=4294967295 count=1 \
+		conv=notrunc 2>/dev/null &&
+	[ "$(stat -c %s "$mnt/iso/toolarge")" = 4294967295 ] && rm "$mnt/iso/toolarge"'
 check "inode numbers are one mount's" eval '[ -z "$(find "$mnt" -type d \
 	-printf "%i\n" | sort | uniq -d)" ]'
 check "status tells all parts" eval '"$relive" status -v "$mnt" >"$work/st" &&

@@ -41,7 +41,8 @@ for suffix in tar tar.gz tar.xz tar.zst; do
 	check "a .$suffix" "$relive" extract -q "$work/live.iso" -o "$work/x.$suffix"
 	rm -rf "$work/unpacked"
 	mkdir "$work/unpacked"
-	check "bsdtar unpacks it" bsdtar -xpf "$work/x.$suffix" -C "$work/unpacked"
+	# names are UTF-8 in a pax archive; bsdtar wants a locale that has them
+	check "bsdtar unpacks it" env LC_ALL=C.UTF-8 bsdtar -xpf "$work/x.$suffix" -C "$work/unpacked"
 	is_root || continue
 	# bsdtar sets the root's time too early
 	listing "$work/unpacked" | grep -v '|\.|$' >"$work/got"

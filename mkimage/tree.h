@@ -145,6 +145,9 @@ MUST_CHECK int tree_add_run(
  */
 uint64_t tree_stretch(const struct content *c, size_t *i);
 
+/* The index of the first run that ends after off; nruns: there is none. */
+size_t tree_run_at(const struct content *c, uint64_t off);
+
 /* Drop the node's contents; its size is 0 then. */
 void tree_drop_content(struct tree_node *node);
 

@@ -399,9 +399,8 @@ fetch(struct tree_reader *r, const struct tree_node *node, uint64_t at,
 	return rc;
 }
 
-/* The first run that ends after off. */
-static size_t
-run_at(const struct content *c, uint64_t off)
+size_t
+tree_run_at(const struct content *c, uint64_t off)
 {
 	size_t lo = 0, hi = c->nruns;
 
@@ -426,7 +425,7 @@ tree_read(struct tree_reader *r, const struct tree_node *node, uint64_t off,
 	int rc = 0;
 
 	memset(buf, 0, len);
-	for (size_t i = run_at(c, off); i < c->nruns && rc == 0; i++) {
+	for (size_t i = tree_run_at(c, off); i < c->nruns && rc == 0; i++) {
 		const struct tree_run *run = &c->runs[i];
 		uint64_t from = run->off > off ? run->off : off;
 		uint64_t stop = run->off + run->len;

@@ -47,28 +47,11 @@ from_tree_read(struct tree_job *job, uint64_t off, void *buf, size_t len)
 	return rc < 0 ? rc : (int64_t)len;
 }
 
-/* The first run that ends after off. */
-static size_t
-run_after(const struct content *c, uint64_t off)
-{
-	size_t lo = 0, hi = c->nruns;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (c->runs[mid].off + c->runs[mid].len <= off)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 static int64_t
 from_tree_seek(struct tree_job *job, uint64_t off, bool data)
 {
 	const struct content *c = &job->of->content;
-	size_t i = run_after(c, off);
+	size_t i = tree_run_at(c, off);
 	uint64_t begin;
 
 	if (i == c->nruns)

@@ -13,20 +13,6 @@ export SOURCE_DATE_EPOCH=1700000000
 tree=$work/tree
 make_live "$tree"
 
-# What must arrive, whatever the layout: all but settings and mount points.
-contents_of() { # contents_of DIR
-	(
-		cd "$1" || exit
-		find . ! -path ./etc/fstab ! -path ./etc/rc.conf \
-			! -path ./boot/loader.conf ! -path ./cdrom ! -path . \
-			\( -type f -printf '%P|%y|%m|%U:%G|%s|%n|%T@\n' -o \
-			-printf '%P|%y|%m|%U:%G|%l\n' \) | LC_ALL=C sort
-		find . -type f ! -path ./etc/fstab ! -path ./etc/rc.conf \
-			! -path ./boot/loader.conf -print0 | LC_ALL=C sort -z |
-			xargs -0 sha256sum
-	)
-}
-
 # The live root of an ISO, as the file says; its settings in $work/settings.
 holds() { # holds WHAT LAYOUT ISO WANT
 	local root=$mnt

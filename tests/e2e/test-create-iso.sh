@@ -11,19 +11,6 @@ export SOURCE_DATE_EPOCH=1700000000
 tree=$work/tree
 make_live "$tree"
 
-# What must arrive: all but the settings and the mount points.
-contents_of() { # contents_of DIR
-	(
-		cd "$1" || exit
-		find . ! -path ./etc/fstab ! -path ./etc/rc.conf \
-			! -path ./boot/loader.conf ! -path ./cdrom ! -path . \
-			\( -type f -printf '%P|%y|%m|%U:%G|%s|%n|%T@\n' -o \
-			-printf '%P|%y|%m|%U:%G|%l\n' \) | LC_ALL=C sort
-		find . -type f ! -path ./etc/fstab ! -path ./etc/rc.conf \
-			! -path ./boot/loader.conf -print0 | LC_ALL=C sort -z |
-			xargs -0 sha256sum
-	)
-}
 contents_of "$tree" >"$work/want"
 
 iso_file() { # iso_file ISO PATH: its bytes

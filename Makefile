@@ -35,6 +35,7 @@ IMGFMT = \
 	imgfmt/cache_map.c \
 	imgfmt/compat.c \
 	imgfmt/compat_confine.c \
+	imgfmt/compat_crc32c.c \
 	imgfmt/compat_ns.c \
 	imgfmt/compat_tree.c \
 	imgfmt/compat_xattr.c \

@@ -197,6 +197,14 @@ MUST_CHECK int overlay_record_read(const struct overlay_log *log,
     enum overlay_type type, uint64_t off, uint32_t stored,
     struct overlay_record *r, uint8_t *buf);
 
+/*
+ * Whether buf, of OVERLAY_RECORD + stored bytes that lie at off, is a whole
+ * record of this type with stored bytes of payload; then *r is its header.
+ */
+bool overlay_record_check(const struct overlay_log *log, enum overlay_type type,
+    uint64_t off, uint32_t stored, struct overlay_record *r,
+    const uint8_t *buf);
+
 /* Load the note whose header lies at off into *state.  As above; -ENOMEM. */
 MUST_CHECK int overlay_note_load(
     const struct overlay_log *log, uint64_t off, struct overlay_state *state);

@@ -31,11 +31,11 @@ overlay_map_reserve(struct overlay_map *map, size_t n)
 
 	if (map->nchunks + need > map->room) {
 		size_t room = (map->nchunks + need) * 2;
-		void *p = realloc(map->chunk, room * sizeof(map->chunk[0]));
+		void *p = realloc(map->slot, room * sizeof(map->slot[0]));
 
 		if (p == NULL)
 			return -ENOMEM;
-		map->chunk = p;
+		map->slot = p;
 		map->room = room;
 	}
 	while (map->nspare < need) {
@@ -80,22 +80,29 @@ chunk_insert(struct overlay_map *map, size_t at)
 	assert(c != NULL && map->nchunks < map->room);
 	map->spare = c->next_spare;
 	map->nspare--;
-	memmove(map->chunk + at + 1, map->chunk + at,
-	    (map->nchunks - at) * sizeof(map->chunk[0]));
-	map->chunk[at] = c;
+	memmove(map->slot + at + 1, map->slot + at,
+	    (map->nchunks - at) * sizeof(map->slot[0]));
+	map->slot[at].chunk = c;
 	map->nchunks++;
 	c->n = 0;
 	return c;
 }
 
+/* The first extent of chunk number at may be another one. */
+static void
+note_first(struct overlay_map *map, size_t at)
+{
+	map->slot[at].first = map->slot[at].chunk->e[0].no;
+}
+
 static void
 chunk_remove(struct overlay_map *map, size_t at)
 {
-	struct overlay_chunk *c = map->chunk[at];
+	struct overlay_chunk *c = map->slot[at].chunk;
 
 	map->nchunks--;
-	memmove(map->chunk + at, map->chunk + at + 1,
-	    (map->nchunks - at) * sizeof(map->chunk[0]));
+	memmove(map->slot + at, map->slot + at + 1,
+	    (map->nchunks - at) * sizeof(map->slot[0]));
 	if (map->nspare < 64) {
 		c->next_spare = map->spare;
 		map->spare = c;
@@ -109,15 +116,16 @@ chunk_remove(struct overlay_map *map, size_t at)
 static void
 chunk_tidy(struct overlay_map *map, size_t at)
 {
-	struct overlay_chunk *c = map->chunk[at], *next;
+	struct overlay_chunk *c = map->slot[at].chunk, *next;
 
 	if (c->n == 0) {
 		chunk_remove(map, at);
 		return;
 	}
+	note_first(map, at);
 	if (at + 1 == map->nchunks)
 		return;
-	next = map->chunk[at + 1];
+	next = map->slot[at + 1].chunk;
 	if (c->n + next->n > CHUNK / 2)
 		return;
 	memcpy(c->e + c->n, next->e, next->n * sizeof(c->e[0]));
@@ -131,41 +139,41 @@ end_of(const struct overlay_extent *e)
 	return e->no + e->n;
 }
 
-static const struct overlay_extent *
-last_of(const struct overlay_chunk *c)
-{
-	return &c->e[c->n - 1];
-}
-
 /* The place of the first extent that ends behind block no. */
 static struct place
 seek(const struct overlay_map *map, uint64_t no)
 {
 	size_t lo = 0, hi = map->nchunks;
+	const struct overlay_chunk *c;
 	struct place p;
 
-	while (lo < hi) {
+	if (hi == 0)
+		return (struct place){0, 0};
+	c = map->slot[hi - 1].chunk;
+	if (end_of(&c->e[c->n - 1]) <= no) /* whatever comes in order */
+		return (struct place){hi, 0};
+	while (lo < hi) { /* chunks that begin at no or before */
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (end_of(last_of(map->chunk[mid])) > no)
+		if (map->slot[mid].first > no)
 			hi = mid;
 		else
 			lo = mid + 1;
 	}
-	p.c = lo;
-	p.i = 0;
-	if (lo == map->nchunks)
-		return p;
-	for (lo = 0, hi = map->chunk[p.c]->n; lo < hi;) {
+	if (lo == 0)
+		return (struct place){0, 0};
+	p.c = lo - 1;
+	c = map->slot[p.c].chunk;
+	for (lo = 0, hi = c->n; lo < hi;) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (end_of(&map->chunk[p.c]->e[mid]) > no)
+		if (end_of(&c->e[mid]) > no)
 			hi = mid;
 		else
 			lo = mid + 1;
 	}
 	p.i = lo;
-	return p;
+	return lo < c->n ? p : (struct place){p.c + 1, 0};
 }
 
 /* Put e at place p, which is where it belongs. */
@@ -176,9 +184,9 @@ insert(struct overlay_map *map, struct place p, const struct overlay_extent *e)
 
 	if (p.c == map->nchunks && p.c > 0) { /* append to the last chunk */
 		p.c--;
-		p.i = map->chunk[p.c]->n;
+		p.i = map->slot[p.c].chunk->n;
 	}
-	c = map->nchunks == 0 ? chunk_insert(map, 0) : map->chunk[p.c];
+	c = map->nchunks == 0 ? chunk_insert(map, 0) : map->slot[p.c].chunk;
 	if (c->n == CHUNK) {
 		/* Appending in order, as logs mostly do, leaves full chunks. */
 		size_t keep = p.i == CHUNK ? CHUNK : CHUNK / 2;
@@ -187,14 +195,17 @@ insert(struct overlay_map *map, struct place p, const struct overlay_extent *e)
 		right->n = CHUNK - keep;
 		memcpy(right->e, c->e + keep, right->n * sizeof(c->e[0]));
 		c->n = keep;
+		map->slot[p.c + 1].first = right->e[0].no;
 		if (p.i > keep || keep == CHUNK) {
 			c = right;
+			p.c++;
 			p.i -= keep;
 		}
 	}
 	memmove(c->e + p.i + 1, c->e + p.i, (c->n - p.i) * sizeof(c->e[0]));
 	c->e[p.i] = *e;
 	c->n++;
+	note_first(map, p.c);
 	count(map, e, 1);
 }
 
@@ -224,7 +235,7 @@ replace(struct overlay_map *map, struct overlay_extent *e,
 static void
 remove_whole(struct overlay_map *map, struct place p, uint64_t end)
 {
-	struct overlay_chunk *c = map->chunk[p.c];
+	struct overlay_chunk *c = map->slot[p.c].chunk;
 	size_t to = p.i;
 
 	for (; to < c->n && end_of(&c->e[to]) <= end; to++)
@@ -234,36 +245,42 @@ remove_whole(struct overlay_map *map, struct place p, uint64_t end)
 	chunk_tidy(map, p.c);
 }
 
-void
-overlay_map_punch(struct overlay_map *map, uint64_t no, uint64_t n)
+/* Take blocks no to end out; the place where an extent of them belongs. */
+static struct place
+clear(struct overlay_map *map, uint64_t no, uint64_t end)
 {
-	uint64_t end = no + n;
-
 	for (;;) {
 		struct place p = seek(map, no);
 		struct overlay_extent *e, right;
 
 		if (p.c == map->nchunks)
-			return;
-		e = &map->chunk[p.c]->e[p.i];
+			return p;
+		e = &map->slot[p.c].chunk->e[p.i];
 		if (e->no >= end)
-			return;
+			return p;
 		if (e->no < no && end_of(e) > end) { /* a hole in it */
 			right = part_of(e, end, end_of(e));
 			replace(map, e, part_of(e, e->no, no));
 			p.i++;
 			insert(map, p, &right);
-			return;
+			return seek(map, no);
 		}
 		if (e->no < no) {
 			replace(map, e, part_of(e, e->no, no));
 		} else if (end_of(e) > end) {
 			replace(map, e, part_of(e, end, end_of(e)));
-			return;
+			note_first(map, p.c);
+			return p;
 		} else {
 			remove_whole(map, p, end);
 		}
 	}
+}
+
+void
+overlay_map_punch(struct overlay_map *map, uint64_t no, uint64_t n)
+{
+	(void)clear(map, no, no + n);
 }
 
 bool
@@ -299,11 +316,13 @@ void
 overlay_map_set(struct overlay_map *map, const struct overlay_extent *e)
 {
 	struct overlay_extent add = *e;
+	struct place p = clear(map, e->no, end_of(e));
 
-	overlay_map_punch(map, e->no, e->n);
-	if (add.off == 0)
+	if (add.off == 0) {
 		swallow(map, &add);
-	insert(map, seek(map, add.no), &add);
+		p = seek(map, add.no);
+	}
+	insert(map, p, &add);
 }
 
 const struct overlay_extent *
@@ -311,20 +330,20 @@ overlay_map_find(const struct overlay_map *map, uint64_t no)
 {
 	struct place p = seek(map, no);
 
-	return p.c == map->nchunks ? NULL : &map->chunk[p.c]->e[p.i];
+	return p.c == map->nchunks ? NULL : &map->slot[p.c].chunk->e[p.i];
 }
 
 void
 overlay_map_release(struct overlay_map *map)
 {
 	while (map->nchunks > 0)
-		free(map->chunk[--map->nchunks]);
+		free(map->slot[--map->nchunks].chunk);
 	while (map->spare != NULL) {
 		struct overlay_chunk *next = map->spare->next_spare;
 
 		free(map->spare);
 		map->spare = next;
 	}
-	free(map->chunk);
+	free(map->slot);
 	*map = (struct overlay_map){0};
 }

@@ -12,9 +12,15 @@
 
 struct overlay_chunk;
 
+/* A chunk and its first block: the search among chunks looks at no other. */
+struct overlay_slot {
+	uint64_t first;
+	struct overlay_chunk *chunk;
+};
+
 /* All zero is an empty map. */
 struct overlay_map {
-	struct overlay_chunk **chunk; /* none is empty */
+	struct overlay_slot *slot; /* ascending; no chunk is empty */
 	size_t nchunks, room;
 	struct overlay_chunk *spare; /* for overlay_map_set: see reserve */
 	size_t nspare;

@@ -13,8 +13,13 @@
 #include "overlay_impl.h"
 
 enum {
-	/* Headers are apart by their payloads: read ahead only a little. */
-	WINDOW = 16 << 10,
+	/*
+	 * Headers are apart by their payloads.  To read over so much of one is
+	 * as cheap as a call more; beyond, only the headers are read.
+	 */
+	NEAR = 16 << 10,
+	WINDOW_MIN = 4 << 10,
+	WINDOW_MAX = 256 << 10,
 	TAIL_WINDOW = 1 << 20,
 	RETRY_MS = 20,
 };
@@ -25,7 +30,8 @@ struct scan {
 	uint64_t size; /* of the file when we began, or less */
 	uint64_t off;  /* what the window holds */
 	size_t len;
-	uint8_t window[WINDOW];
+	size_t window_size; /* how much was asked for */
+	uint8_t window[WINDOW_MAX];
 };
 
 /* The records of a complete transaction. */
@@ -60,24 +66,42 @@ scan_read(struct scan *s, uint64_t off, void *buf, size_t len)
 	return 0;
 }
 
+/*
+ * Let the window begin at off, where a header may lie.  It grows while headers
+ * are near one another.  1, 0 and errors as scan_read.
+ */
+static int
+move_window(struct scan *s, uint64_t off)
+{
+	uint64_t end = s->off + s->len, left = s->size - off;
+	bool is_near = off >= s->off && (off <= end || off - end < NEAR);
+	size_t most = WINDOW_MIN;
+	int rc;
+
+	if (is_near && s->window_size > 0)
+		most = s->window_size < WINDOW_MAX ? s->window_size * 2
+						   : WINDOW_MAX;
+	s->off = off;
+	s->window_size = most;
+	s->len = left < most ? (size_t)left : most;
+	rc = scan_read(s, off, s->window, s->len);
+	if (rc <= 0)
+		s->len = 0;
+	return rc;
+}
+
 /* The header at off.  1: *r is one of this file, 0: none is there. */
 static int
 header_at(struct scan *s, uint64_t off, struct overlay_record_disk *disk,
     struct overlay_record *r)
 {
-	int rc;
-
 	if (off > s->size || s->size - off < OVERLAY_RECORD)
 		return 0;
 	if (off < s->off || off - s->off + OVERLAY_RECORD > s->len) {
-		s->off = off;
-		s->len =
-		    s->size - off < WINDOW ? (size_t)(s->size - off) : WINDOW;
-		rc = scan_read(s, off, s->window, s->len);
-		if (rc <= 0) {
-			s->len = 0;
+		int rc = move_window(s, off);
+
+		if (rc <= 0)
 			return rc;
-		}
 	}
 	memcpy(disk, s->window + (off - s->off), sizeof(*disk));
 	if (!overlay_record_decode(disk, off, s->log->salt, r))
@@ -189,11 +213,34 @@ apply(struct scan *s, const struct transaction *t, struct overlay_state *state)
 	return 0;
 }
 
+/* A piece of the file, for records that lie one behind the other. */
+struct piece {
+	uint8_t *buf;
+	size_t room, len;
+	uint64_t off;
+};
+
+/* Have the record r in the piece, read up to end where it is not there yet. */
+static int
+piece_move(struct piece *p, const struct overlay_log *log,
+    const struct overlay_record *r, uint64_t end)
+{
+	uint64_t left = end - r->off;
+
+	if (r->off >= p->off &&
+	    r->off - p->off + OVERLAY_RECORD + r->stored <= p->len)
+		return 0;
+	p->off = r->off;
+	p->len = left < p->room ? (size_t)left : p->room;
+	return log->file->ops->read(log->file, p->off, p->buf, p->len);
+}
+
 /* Whether the payloads of t are right: condition 4. */
 static int
 check_payloads(struct scan *s, const struct transaction *t)
 {
 	scoped(freep) uint8_t *buf = NULL;
+	struct piece piece = {.room = WINDOW_MAX};
 	struct overlay_record r;
 	uint32_t most = 0;
 
@@ -201,7 +248,9 @@ check_payloads(struct scan *s, const struct transaction *t)
 		most = t->rec[i].stored > most ? t->rec[i].stored : most;
 	if (most > OVERLAY_NOTE_MAX)
 		return 0;
-	buf = malloc(OVERLAY_RECORD + most);
+	if (OVERLAY_RECORD + most > piece.room)
+		piece.room = OVERLAY_RECORD + most;
+	buf = piece.buf = malloc(piece.room);
 	if (buf == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < t->n; i++) {
@@ -210,12 +259,12 @@ check_payloads(struct scan *s, const struct transaction *t)
 
 		if (want->stored == 0)
 			continue;
-		rc = overlay_record_read(
-		    s->log, want->type, want->off, want->stored, &r, buf);
-		if (rc == -ECORRUPT)
-			return 0;
+		rc = piece_move(&piece, s->log, want, t->end);
 		if (rc < 0)
 			return rc;
+		if (!overlay_record_check(s->log, want->type, want->off,
+			want->stored, &r, buf + (want->off - piece.off)))
+			return 0;
 	}
 	return 1;
 }

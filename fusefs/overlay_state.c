@@ -91,23 +91,30 @@ overlay_header_read(struct overlay_file *file, struct overlay_header *out)
 	return rc;
 }
 
+bool
+overlay_record_check(const struct overlay_log *log, enum overlay_type type,
+    uint64_t off, uint32_t stored, struct overlay_record *r, const uint8_t *buf)
+{
+	struct overlay_record_disk disk;
+
+	memcpy(&disk, buf, sizeof(disk));
+	return overlay_record_decode(&disk, off, log->salt, r) &&
+	    r->type == type && r->stored == stored &&
+	    r->payload_crc ==
+	    crc32c(OVERLAY_CRC_NONE, buf + OVERLAY_RECORD, stored);
+}
+
 int
 overlay_record_read(const struct overlay_log *log, enum overlay_type type,
     uint64_t off, uint32_t stored, struct overlay_record *r, uint8_t *buf)
 {
-	struct overlay_record_disk disk;
 	int rc = log->file->ops->read(
 	    log->file, off, buf, OVERLAY_RECORD + (size_t)stored);
 
 	if (rc < 0)
 		return rc;
-	memcpy(&disk, buf, sizeof(disk));
-	if (!overlay_record_decode(&disk, off, log->salt, r) ||
-	    r->type != type || r->stored != stored ||
-	    r->payload_crc !=
-		crc32c(OVERLAY_CRC_NONE, buf + OVERLAY_RECORD, stored))
-		return -ECORRUPT;
-	return 0;
+	return overlay_record_check(log, type, off, stored, r, buf) ? 0
+								    : -ECORRUPT;
 }
 
 /* How long the payload of the NOTE at off is. */

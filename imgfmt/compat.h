@@ -32,6 +32,13 @@ MUST_CHECK int64_t compat_copy_range(
  */
 MUST_CHECK int compat_syncfs(int fd);
 
+/* Continues crc over len bytes, as crc32c() in crc32c.h. */
+typedef uint32_t compat_crc32c_function(
+    uint32_t crc, const void *buf, size_t len);
+
+/* The processor's own CRC-32C; NULL: this one has none that we know. */
+compat_crc32c_function *compat_crc32c(void);
+
 /* Processors this process may use, at least 1. */
 unsigned compat_ncpu(void);
 

@@ -1,10 +1,13 @@
 #include "crc32c.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+
+#include "compat.h"
 
 /*
- * Eight bytes a step through eight tables ("slicing by 8"): about 2 GB/s,
- * well ahead of what decompression delivers, and portable.
+ * By the processor's instruction, or eight bytes a step through eight tables
+ * ("slicing by 8"), at a fifth of its speed.
  */
 static uint32_t table[8][256];
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
@@ -26,7 +29,7 @@ table_make(void)
 }
 
 uint32_t
-crc32c(uint32_t crc, const void *buf, size_t len)
+crc32c_by_table(uint32_t crc, const void *buf, size_t len)
 {
 	const uint8_t *p = buf;
 
@@ -44,4 +47,26 @@ crc32c(uint32_t crc, const void *buf, size_t len)
 	for (; len > 0; len--, p++)
 		crc = crc >> 8 ^ table[0][(crc ^ *p) & 0xff];
 	return crc;
+}
+
+static uint32_t choose(uint32_t crc, const void *buf, size_t len);
+static _Atomic(compat_crc32c_function *) chosen = choose;
+
+/* The first call, or a few at once, which choose alike. */
+static uint32_t
+choose(uint32_t crc, const void *buf, size_t len)
+{
+	compat_crc32c_function *own = compat_crc32c();
+
+	if (own == NULL)
+		own = crc32c_by_table;
+	atomic_store_explicit(&chosen, own, memory_order_relaxed);
+	return own(crc, buf, len);
+}
+
+uint32_t
+crc32c(uint32_t crc, const void *buf, size_t len)
+{
+	return atomic_load_explicit(&chosen, memory_order_relaxed)(
+	    crc, buf, len);
 }

@@ -14,4 +14,7 @@
  */
 uint32_t crc32c(uint32_t crc, const void *buf, size_t len);
 
+/* The same without the processor's help: what it falls back to. */
+uint32_t crc32c_by_table(uint32_t crc, const void *buf, size_t len);
+
 #endif

@@ -34,6 +34,21 @@ crc32c_is_the_one_ufs_stores(void)
 	CHECK_EQ(crc32c(crc32c(0xffffffff, "1234", 4), "56789", 5), 0x1cf96d7c);
 }
 
+/* Every length up to several steps, at every alignment. */
+static void
+crc32c_is_the_same_by_processor_and_by_table(void)
+{
+	uint8_t buf[96];
+
+	for (size_t i = 0; i < sizeof(buf); i++)
+		buf[i] = (uint8_t)(i * 37 + (i >> 3));
+	CHECK_EQ(crc32c_by_table(0xffffffff, "123456789", 9), 0x1cf96d7c);
+	for (size_t at = 0; at < 9; at++)
+		for (size_t len = 0; len <= sizeof(buf) - at; len++)
+			CHECK_EQ(crc32c(0x12345678, buf + at, len),
+			    crc32c_by_table(0x12345678, buf + at, len));
+}
+
 static void
 bit_runs_agree_with_single_bits(void)
 {
@@ -164,6 +179,8 @@ file_flags_go_to_words_and_back(void)
 
 TESTS({"integers keep their byte order", integers_keep_their_byte_order},
     {"crc32c is the one UFS stores", crc32c_is_the_one_ufs_stores},
+    {"crc32c is the same by processor and by table",
+	crc32c_is_the_same_by_processor_and_by_table},
     {"bit runs agree with single bits", bit_runs_agree_with_single_bits},
     {"a pool does each piece once", a_pool_does_each_piece_once},
     {"a pool has no threads but while it is used",

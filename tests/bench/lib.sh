@@ -75,6 +75,10 @@ median() { # median FILE [COLUMN]
 		END { print v[int((NR + 1) / 2)] }'
 }
 
+ms() { # ms FILE: the median wall in milliseconds
+	awk -v s="$(median "$1")" 'BEGIN { printf "%.1f", 1000 * s }'
+}
+
 row() { # row NAME FILE: medians, and wall/cpu of each run
 	say "$(awk -v n="$1" -v w="$(median "$2" 1)" -v c="$(median "$2" 2)" \
 		-v d="$(median "$2" 3)" -v p="$(median "$2" 4)" '
@@ -111,7 +115,7 @@ limit() { # limit ITEM WHAT VALUE UNIT at-least|at-most LIMIT
 	local line
 	line=$(awk -v item="$1" -v what="$2" -v v="$3" -v unit="$4" -v dir="$5" \
 		-v limit="$6" 'BEGIN {
-		printf "| %s | %s | %.5g %s | - | %s %s %s | %s | - |", item, what, \
+		printf "| %s | %s | %.6g %s | - | %s %s %s | %s | - |", item, what, \
 			v, unit, dir == "at-least" ? ">=" : "<=", limit, unit, \
 			(dir == "at-least" ? v >= limit : v <= limit) ? "met" : "missed"
 	}')

@@ -67,7 +67,21 @@ make_big() {
 	mkdir -p "$1"
 	for ((i = 0; i < 64; i++)); do
 		find "$tree" -type f -size +50k -exec cat {} +
-	done | head -c "${BIG:-512M}" >"$1/file"
+	done | head -c 512M >"$1/file"
+	[ -s "$1/file" ]
+}
+
+# That many small files, a hundred in a directory.
+make_files() { # make_files COUNT DIR
+	mkdir -p "$2"
+	seq 0 $((($1 - 1) / 100)) | (cd "$2" && xargs mkdir)
+	awk -v n="$1" -v dir="$2" 'BEGIN {
+		for (i = 0; i < n; i++) {
+			file = dir "/" int(i / 100) "/" i
+			print i >file
+			close(file)
+		}
+	}'
 }
 
 make_squashfs() {
@@ -80,7 +94,10 @@ make_ext4() {
 }
 
 # relive's own are anew in each run: the program is what is measured.
-image_of() { # image_of main|ufs1|zstd|big|big-squashfs|squashfs|ext4: $image
+# files-N has N small files; sparse-N and tree-N are file systems of N GB with few
+# files or with the tree; sparse-N-dedup is of the letters whose index is scanned.
+image_of() { # image_of KIND: the file is $image
+	local size
 	local create=("$relive" create -q --format uzip)
 	image=$share/$1.uzip
 	case $1 in
@@ -98,6 +115,21 @@ image_of() { # image_of main|ufs1|zstd|big|big-squashfs|squashfs|ext4: $image
 		made "$share/big" make_big
 		of=$share/big made "$image" make_squashfs
 		;;
+	files-*)
+		made "$share/$1" make_files "${1#*-}"
+		made "$image" "${create[@]}" "$share/$1" -o
+		;;
+	sparse-*-dedup)
+		made "$share/little" make_files 1000
+		size=${1#*-}
+		made "$image" "${create[@]}" -d --size "${size%-*}G" \
+			"$share/little" -o
+		;;
+	sparse-*)
+		made "$share/little" make_files 1000
+		made "$image" "${create[@]}" --size "${1#*-}G" "$share/little" -o
+		;;
+	tree-*) made "$image" "${create[@]}" --size "${1#*-}G" "$tree" -o ;;
 	squashfs)
 		image=$keep/$name.squashfs
 		made "$image" make_squashfs

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -42,6 +43,24 @@ compat_syncfs(int fd)
 	(void)fd;
 	sync();
 	return 0;
+#endif
+}
+
+void
+compat_memory_fault_in(void *p, size_t len)
+{
+#if defined(MADV_POPULATE_WRITE)
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = ((uintptr_t)p + page - 1) & ~(page - 1);
+	uintptr_t end = ((uintptr_t)p + len) & ~(page - 1);
+	int saved = errno;
+
+	if (start < end)
+		(void)madvise((void *)start, end - start, MADV_POPULATE_WRITE);
+	errno = saved;
+#else
+	(void)p;
+	(void)len;
 #endif
 }
 

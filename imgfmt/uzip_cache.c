@@ -10,7 +10,13 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { SHARDS = 16, SHARD_LEAST = 4 };
+#include "compat.h"
+
+enum {
+	SHARDS = 16,
+	SHARD_LEAST = 4,
+	PIECE = 256 << 10, /* bytes of slots' memory taken at a time */
+};
 
 enum state { EMPTY, FILLING, READY };
 
@@ -32,8 +38,18 @@ struct shard {
 	struct slot *newest, *oldest;
 };
 
+/* Memory of several slots. */
+struct piece {
+	struct piece *next;
+	uint8_t data[];
+};
+
 struct uzip_cache {
 	uint32_t cluster;
+	pthread_mutex_t memory_lock; /* guards pieces and left */
+	struct piece *pieces;        /* the newest first */
+	size_t per_piece;            /* slots in each */
+	size_t left;                 /* slots of the newest still to give */
 	unsigned nshards;
 	struct shard shards[SHARDS];
 };
@@ -118,6 +134,30 @@ take_slot(struct shard *s, uint64_t key)
 	return slot;
 }
 
+/* Memory for one more slot, kept until the cache is closed; NULL: none. */
+static uint8_t *
+slot_memory(struct uzip_cache *c)
+{
+	size_t len = c->per_piece * c->cluster;
+	uint8_t *data = NULL;
+
+	pthread_mutex_lock(&c->memory_lock);
+	if (c->left == 0) {
+		struct piece *piece = malloc(sizeof(*piece) + len);
+
+		if (piece != NULL) {
+			compat_memory_fault_in(piece->data, len);
+			piece->next = c->pieces;
+			c->pieces = piece;
+			c->left = c->per_piece;
+		}
+	}
+	if (c->left > 0)
+		data = c->pieces->data + --c->left * c->cluster;
+	pthread_mutex_unlock(&c->memory_lock);
+	return data;
+}
+
 /* Called with the lock held; fills without it. */
 static int
 fill_slot(struct uzip_cache *c, struct shard *s, struct slot *slot,
@@ -127,7 +167,7 @@ fill_slot(struct uzip_cache *c, struct shard *s, struct slot *slot,
 
 	pthread_mutex_unlock(&s->lock);
 	if (slot->data == NULL)
-		slot->data = malloc(c->cluster);
+		slot->data = slot_memory(c);
 	if (slot->data != NULL)
 		rc = fill(arg, slot->data);
 	pthread_mutex_lock(&s->lock);
@@ -239,6 +279,10 @@ uzip_cache_open(uint32_t cluster, uint64_t most, struct uzip_cache **out)
 		return -ENOMEM;
 	nshards = nshards == 0 ? 1 : nshards > SHARDS ? SHARDS : nshards;
 	c->cluster = cluster;
+	pthread_mutex_init(&c->memory_lock, NULL);
+	c->per_piece = PIECE / cluster > 0 ? PIECE / cluster : 1;
+	if (c->per_piece > nslots)
+		c->per_piece = (size_t)nslots;
 	for (; c->nshards < nshards; c->nshards++) {
 		int rc = shard_open(
 		    &c->shards[c->nshards], (size_t)(nslots / nshards));
@@ -261,12 +305,17 @@ uzip_cache_close(struct uzip_cache *c)
 	for (unsigned i = 0; i < c->nshards; i++) {
 		struct shard *s = &c->shards[i];
 
-		for (size_t k = 0; s->slots != NULL && k < s->nslots; k++)
-			free(s->slots[k].data);
 		free(s->slots);
 		free(s->buckets);
 		pthread_cond_destroy(&s->changed);
 		pthread_mutex_destroy(&s->lock);
 	}
+	while (c->pieces != NULL) {
+		struct piece *next = c->pieces->next;
+
+		free(c->pieces);
+		c->pieces = next;
+	}
+	pthread_mutex_destroy(&c->memory_lock);
 	free(c);
 }

@@ -112,7 +112,7 @@ take_names(const struct server *server, struct dir_handle *dir, uint64_t ino)
 	dir->len = dir->n = 0;
 	dir->taken = false;
 	dir->epoch = flush_epoch(server->flusher);
-	rc = ufs_readdir(server->fs, ino, take_entry, dir);
+	rc = ufs_readdir(server->fs, ino, 0, take_entry, dir);
 	if (rc == 0)
 		dir->taken = true;
 	return rc;

@@ -418,7 +418,7 @@ plant(const struct session *session, struct iso_edit_node *dir, uint64_t ino,
 
 	if (rc < 0 || !S_ISDIR(dir->mode))
 		return rc;
-	rc = ufs_readdir(session->fs, ino, plant_one, &p);
+	rc = ufs_readdir(session->fs, ino, 0, plant_one, &p);
 	for (struct iso_edit_node *n = dir->child; n != NULL && rc == 0;
 	     n = n->next)
 		rc = depth < DEPTH_MAX ? plant(session, n, n->id, depth + 1)

@@ -145,6 +145,7 @@ MUST_CHECK int ufs_lookup(struct ufs *fs, uint64_t dir, const char *name,
     size_t len, struct ufs_attr *out);
 
 struct ufs_dirent {
+	uint64_t off; /* in the directory, bytes: it never moves */
 	uint64_t ino;
 	uint8_t type; /* DT_*, as in <dirent.h>; 14 is a whiteout */
 	uint16_t namelen;
@@ -152,11 +153,13 @@ struct ufs_dirent {
 };
 
 /*
- * Call each for every entry of dir, also ".", ".." and whiteouts, in order of
- * their place.  The directory does not change meanwhile: each must not call
- * the engine.  A non-zero answer stops and is returned.  -ENOTDIR.
+ * Call each for every entry of dir at or past byte from of it, also ".", ".."
+ * and whiteouts, in order of their place.  The directory does not change
+ * meanwhile: each must not call the engine.  Between two calls it may: what
+ * was neither added nor removed is where it was.  A non-zero answer stops and
+ * is returned.  -ENOTDIR.
  */
-MUST_CHECK int ufs_readdir(struct ufs *fs, uint64_t dir,
+MUST_CHECK int ufs_readdir(struct ufs *fs, uint64_t dir, uint64_t from,
     int (*each)(void *arg, const struct ufs_dirent *entry), void *arg);
 
 /*

@@ -123,8 +123,8 @@ ufs_dir_scan(struct ufs *fs, struct ufs_node *dir, uint64_t off,
 void
 ufs_slot_of(const struct ufs_entry *entry, struct ufs_slot *out)
 {
-	out->off = entry->off;
 	out->prev = entry->prev;
+	out->entry.off = entry->off;
 	out->entry.ino = entry->ino;
 	out->entry.type = entry->type;
 	out->entry.namelen = entry->namelen;
@@ -258,7 +258,7 @@ node_lookup(struct ufs *fs, struct ufs_node *dir, const char *name, size_t len,
 		return -ENOENT;
 	rc = ufs_node_get(fs, slot.entry.ino, &node);
 	if (rc == -ESTALE)
-		return dir_fault(dir, slot.off, "points to a free inode");
+		return dir_fault(dir, slot.entry.off, "points to a free inode");
 	if (rc < 0)
 		return rc;
 	ufs_attr_of(fs, node, out);
@@ -297,7 +297,7 @@ list_slot(void *arg, const struct ufs_slot *slot)
 }
 
 int
-ufs_readdir(struct ufs *fs, uint64_t dir,
+ufs_readdir(struct ufs *fs, uint64_t dir, uint64_t from,
     int (*each)(void *arg, const struct ufs_dirent *entry), void *arg)
 {
 	struct listing listing = {each, arg};
@@ -308,7 +308,7 @@ ufs_readdir(struct ufs *fs, uint64_t dir,
 	rc = ufs_node_get(fs, dir, &node);
 	if (rc == 0) {
 		rc = ufs_is_dir(node)
-		    ? ufs_dir_each(fs, node, 0, list_slot, &listing)
+		    ? ufs_dir_each(fs, node, from, list_slot, &listing)
 		    : -ENOTDIR;
 		ufs_node_put(fs, node);
 	}

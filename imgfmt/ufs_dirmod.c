@@ -142,38 +142,10 @@ put_entry(const struct ufs *fs, struct chunk *c, uint32_t at, uint32_t reclen,
 	memcpy(c->raw + at + sizeof(head), e->name, e->len);
 }
 
-/* Bytes of the chunk that no entry needs. */
-static uint32_t
-room_in(const struct ufs *fs, const struct chunk *c)
-{
-	uint32_t room = UFS_DIRBLK;
-
-	for (uint32_t at = 0; at < UFS_DIRBLK; at += reclen_at(fs, c, at))
-		room -= used_at(fs, c, at);
-	return room;
-}
-
-/* Move the entries together; what is left over belongs to the last one. */
-static uint32_t
-compact(const struct ufs *fs, struct chunk *c)
-{
-	struct chunk old = *c;
-	uint32_t to = 0;
-
-	memset(c->raw, 0, sizeof(c->raw));
-	for (uint32_t at = 0; at < UFS_DIRBLK; at += reclen_at(fs, &old, at)) {
-		uint32_t used = used_at(fs, &old, at);
-
-		if (used == 0)
-			continue;
-		memcpy(c->raw + to, old.raw + at, used);
-		set_reclen(fs, c, to, used);
-		to += used;
-	}
-	return to;
-}
-
-/* Put e where it fits, without moving others if possible; false: nowhere. */
+/*
+ * Put e where it fits without moving others: a listing that is under way goes
+ * on by their places.  False: nowhere.
+ */
 static bool
 place(const struct ufs *fs, struct chunk *c, const struct entry *e)
 {
@@ -190,11 +162,7 @@ place(const struct ufs *fs, struct chunk *c, const struct entry *e)
 		put_entry(fs, c, at + used, reclen - used, e);
 		return true;
 	}
-	if (room_in(fs, c) < need)
-		return false;
-	at = compact(fs, c);
-	put_entry(fs, c, at, UFS_DIRBLK - at, e);
-	return true;
+	return false;
 }
 
 static int
@@ -216,7 +184,7 @@ room_moves_on(struct ufs_node *dir, int k, uint32_t i)
 			dir->dir_room[k] = i;
 }
 
-/* Chunk i has room bytes of room now. */
+/* Chunk i has room bytes in one place now. */
 static void
 room_comes_back(struct ufs_node *dir, uint32_t i, uint32_t room)
 {
@@ -274,8 +242,8 @@ static int
 find_slot(struct ufs *fs, struct ufs_node *dir, const struct ufs_slot *slot,
     struct chunk *c, uint32_t *prev)
 {
-	uint32_t at = 0, wanted = slot->off & (UFS_DIRBLK - 1);
-	int rc = chunk_read(fs, dir, slot->off - wanted, c);
+	uint32_t at = 0, wanted = slot->entry.off & (UFS_DIRBLK - 1);
+	int rc = chunk_read(fs, dir, slot->entry.off - wanted, c);
 
 	if (rc < 0)
 		return rc;
@@ -288,7 +256,7 @@ find_slot(struct ufs *fs, struct ufs_node *dir, const struct ufs_slot *slot,
 	    raw32_get(head_at(c, at).ino, fs->sb.big) == slot->entry.ino)
 		return 0;
 	log_error("ufs: directory %llu: no entry at byte %llu of it",
-	    (unsigned long long)dir->ino, (unsigned long long)slot->off);
+	    (unsigned long long)dir->ino, (unsigned long long)slot->entry.off);
 	return -ECORRUPT;
 }
 
@@ -305,7 +273,10 @@ ufs_dir_check_slot(
 static bool
 is_empty(const struct ufs *fs, const struct chunk *c)
 {
-	return room_in(fs, c) == UFS_DIRBLK;
+	for (uint32_t at = 0; at < UFS_DIRBLK; at += reclen_at(fs, c, at))
+		if (used_at(fs, c, at) > 0)
+			return false;
+	return true;
 }
 
 /* Drop empty chunks at the end; that they stay is no harm. */
@@ -331,7 +302,7 @@ drop_tail(struct ufs *fs, struct ufs_node *dir)
 int
 ufs_dir_erase(struct ufs *fs, struct ufs_node *dir, const struct ufs_slot *slot)
 {
-	uint32_t at = slot->off & (UFS_DIRBLK - 1), prev, reclen;
+	uint32_t at = slot->entry.off & (UFS_DIRBLK - 1), prev, reclen;
 	struct chunk c;
 	int rc = find_slot(fs, dir, slot, &c, &prev);
 
@@ -339,16 +310,16 @@ ufs_dir_erase(struct ufs *fs, struct ufs_node *dir, const struct ufs_slot *slot)
 		return rc;
 	reclen = reclen_at(fs, &c, at);
 	memset(c.raw + at, 0, reclen);
-	if (at == 0)
-		set_reclen(fs, &c, 0, reclen);
-	else
-		set_reclen(fs, &c, prev, reclen_at(fs, &c, prev) + reclen);
+	if (at != 0)
+		reclen += reclen_at(fs, &c, prev);
+	set_reclen(fs, &c, prev, reclen);
 	rc = chunk_write(fs, dir, &c);
 	if (rc < 0)
 		return rc;
 	ufs_dirindex_remove(
 	    fs, dir, slot->entry.name, slot->entry.namelen, c.off);
-	room_comes_back(dir, (uint32_t)(c.off / UFS_DIRBLK), room_in(fs, &c));
+	room_comes_back(dir, (uint32_t)(c.off / UFS_DIRBLK),
+	    reclen - used_at(fs, &c, prev));
 	if (c.off + UFS_DIRBLK == dir->d.size && is_empty(fs, &c))
 		rc = drop_tail(fs, dir);
 	return rc == 0 ? 0 : ufs_half_done(fs, rc);
@@ -358,7 +329,7 @@ int
 ufs_dir_redirect(struct ufs *fs, struct ufs_node *dir,
     const struct ufs_slot *slot, uint64_t ino, uint8_t type)
 {
-	uint32_t at = slot->off & (UFS_DIRBLK - 1), prev;
+	uint32_t at = slot->entry.off & (UFS_DIRBLK - 1), prev;
 	struct ufs_dirent_disk head;
 	struct chunk c;
 	int rc = find_slot(fs, dir, slot, &c, &prev);

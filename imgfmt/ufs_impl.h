@@ -235,8 +235,7 @@ MUST_CHECK int64_t ufs_node_read(
 
 /* A directory entry and its place. */
 struct ufs_slot {
-	uint64_t off;  /* of the entry, in the directory */
-	uint64_t prev; /* of the entry before it in its chunk, or off */
+	uint64_t prev; /* of the entry before it in its chunk, or its own */
 	struct ufs_dirent entry;
 };
 /*

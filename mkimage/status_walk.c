@@ -76,7 +76,7 @@ names_release(struct names *names)
 static int
 read_names(struct ufs *fs, uint64_t dir, struct names *names)
 {
-	int rc = dir == 0 ? 0 : ufs_readdir(fs, dir, add_name, names);
+	int rc = dir == 0 ? 0 : ufs_readdir(fs, dir, 0, add_name, names);
 
 	if (rc == 0 && names->n > 1)
 		qsort(names->entry, names->n, sizeof(*names->entry), by_name);

@@ -302,7 +302,7 @@ view_list(struct view *v, const struct view_node *dir, struct view_list *list)
 	if (v->iso != NULL)
 		rc = iso_list(v->iso, &dir->iso, add_iso, list);
 	else
-		rc = ufs_readdir(v->fs, dir->id, add_ufs, list);
+		rc = ufs_readdir(v->fs, dir->id, 0, add_ufs, list);
 	if (list->n > 0)
 		qsort(list->entry, list->n, sizeof(*list->entry), by_name);
 	return rc;

@@ -93,7 +93,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	all.n = 0;
-	(void)!ufs_readdir(fs, UFS_ROOT, take, &all);
+	(void)!ufs_readdir(fs, UFS_ROOT, 0, take, &all);
 	look(fs, &all);
 	if (options.writable)
 		change(fs, &all);

@@ -362,7 +362,7 @@ do_look(struct work *w)
 
 	if (ufs_lookup(w->fs, dir, name, w->len, &attr) == 0)
 		*node = attr.ino;
-	(void)!ufs_readdir(w->fs, dir, see, w);
+	(void)!ufs_readdir(w->fs, dir, 0, see, w);
 	(void)!ufs_getattr(w->fs, *node, &attr);
 }
 
@@ -398,7 +398,7 @@ operate(struct work *w)
 	const size_t n = sizeof(operation) / sizeof(operation[0]);
 
 	w->node[0] = UFS_ROOT;
-	(void)!ufs_readdir(w->fs, UFS_ROOT, see, w);
+	(void)!ufs_readdir(w->fs, UFS_ROOT, 0, see, w);
 	for (int i = 0; i < OPERATIONS_MAX && w->in.at < w->in.end; i++)
 		operation[fuzz_word(&w->in, 1) % n](w);
 }

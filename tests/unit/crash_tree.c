@@ -432,7 +432,7 @@ list_all(struct ufs *fs, struct tree_listing *out)
 		e->is_dir = (attr.mode & 0170000) == S_DIR;
 		e->nlink = attr.nlink;
 		e->size = e->is_dir ? 0 : attr.size;
-		rc = e->is_dir ? ufs_readdir(fs, e->id, add_name, &l)
+		rc = e->is_dir ? ufs_readdir(fs, e->id, 0, add_name, &l)
 			       : list_file(fs, e);
 		if (rc < 0)
 			return rc;

@@ -148,7 +148,7 @@ wrong_in(struct ufs *fs, struct tree_reader *r, uint64_t ino,
     const struct tree_node *dir)
 {
 	size_t names = 0;
-	int wrong = ufs_readdir(fs, ino, count_name, &names) != 0;
+	int wrong = ufs_readdir(fs, ino, 0, count_name, &names) != 0;
 
 	wrong += names != dir->n + 2;
 	for (size_t i = 0; i < dir->n; i++) {

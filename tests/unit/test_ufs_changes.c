@@ -178,7 +178,7 @@ one_round(struct blkdev *base, uint64_t seed)
 	CHECK_EQ(
 	    blkdev_cache_open(blkdev_ref(base), 1 << 28, 1 << 24, &scratch), 0);
 	CHECK_EQ(ufs_open(blkdev_ref(scratch), &options, &r.fs), 0);
-	CHECK_EQ(ufs_readdir(r.fs, UFS_ROOT, learn, &r), 0);
+	CHECK_EQ(ufs_readdir(r.fs, UFS_ROOT, 0, learn, &r), 0);
 	if (dice(&r, 3) == 0)
 		grow(&r, base->size);
 	for (int i = 0; i < CHANGES; i++)

@@ -33,7 +33,7 @@ entries_come_in_order_and_free_ones_are_skipped(void)
 		lab_entry(&lab, p, 2, 256, 4, "root");
 		lab_dir(&lab, 10, bytes, sizeof(bytes));
 		lab_open(&lab);
-		CHECK_EQ(ufs_readdir(lab.fs, 10, join_names, text), 0);
+		CHECK_EQ(ufs_readdir(lab.fs, 10, 0, join_names, text), 0);
 		CHECK(strcmp(text, ". .. white(whiteout) last root ") == 0);
 		CHECK_EQ(ufs_lookup(lab.fs, 10, "root", 4, &attr), 0);
 		CHECK_EQ(attr.ino, 2);
@@ -70,13 +70,13 @@ slots_tell_where_an_entry_and_the_one_before_it_lie(void)
 	lab_open(&lab);
 	CHECK_EQ(ufs_node_get(lab.fs, 10, &dir), 0);
 	CHECK_EQ(ufs_dir_find(lab.fs, dir, "..", 2, &slot), 0);
-	CHECK_EQ(slot.off, 12);
+	CHECK_EQ(slot.entry.off, 12);
 	CHECK_EQ(slot.prev, 0);
 	CHECK_EQ(ufs_dir_find(lab.fs, dir, "a", 1, &slot), 0);
-	CHECK_EQ(slot.off, 512);
+	CHECK_EQ(slot.entry.off, 512);
 	CHECK_EQ(slot.prev, 512);
 	CHECK_EQ(ufs_dir_find(lab.fs, dir, "b", 1, &slot), 0);
-	CHECK_EQ(slot.off, 612);
+	CHECK_EQ(slot.entry.off, 612);
 	CHECK_EQ(slot.prev, 512);
 	ufs_node_put(lab.fs, dir);
 	lab_close(&lab);
@@ -95,7 +95,7 @@ a_visitor_that_has_enough_stops_the_reading(void)
 	lab_entry(&lab, p, 10, 484, 4, "not");
 	lab_dir(&lab, 10, bytes, sizeof(bytes));
 	lab_open(&lab);
-	CHECK_EQ(ufs_readdir(lab.fs, 10, join_names, text), 7);
+	CHECK_EQ(ufs_readdir(lab.fs, 10, 0, join_names, text), 7);
 	CHECK(strcmp(text, "one stop ") == 0);
 	lab_close(&lab);
 }
@@ -141,7 +141,8 @@ every_fault_of_an_entry_is_refused_and_said(void)
 		lab_dir(&lab, 10, bytes, sizeof(bytes));
 		lab_open(&lab);
 		kit_capture();
-		CHECK_EQ(ufs_readdir(lab.fs, 10, join_names, text), -ECORRUPT);
+		CHECK_EQ(
+		    ufs_readdir(lab.fs, 10, 0, join_names, text), -ECORRUPT);
 		CHECK(kit_said(faults[i].said));
 		CHECK(strncmp(text, ". .. ", 5) == 0);
 		/* What comes before the fault is still found. */
@@ -162,7 +163,7 @@ a_directory_that_is_no_multiple_of_a_chunk_is_refused(void)
 	lab_entry(&lab, bytes, 10, 512, 4, ".");
 	lab_dir(&lab, 10, bytes, 500);
 	lab_open(&lab);
-	CHECK_EQ(ufs_readdir(lab.fs, 10, join_names, text), -ECORRUPT);
+	CHECK_EQ(ufs_readdir(lab.fs, 10, 0, join_names, text), -ECORRUPT);
 	CHECK(kit_said("no multiple of 512"));
 	lab_close(&lab);
 }
@@ -177,7 +178,7 @@ a_hole_in_a_directory_is_refused(void)
 	lab_make(&lab, 2, false);
 	lab_inode(&lab, 10, &d);
 	lab_open(&lab);
-	CHECK_EQ(ufs_readdir(lab.fs, 10, join_names, text), -ECORRUPT);
+	CHECK_EQ(ufs_readdir(lab.fs, 10, 0, join_names, text), -ECORRUPT);
 	CHECK_EQ(kit_lines, 1);
 	lab_close(&lab);
 }
@@ -213,7 +214,7 @@ only_directories_have_entries(void)
 	lab_inode(&lab, 10, &d);
 	lab_open(&lab);
 	CHECK_EQ(ufs_lookup(lab.fs, 10, "a", 1, &attr), -ENOTDIR);
-	CHECK_EQ(ufs_readdir(lab.fs, 10, join_names, text), -ENOTDIR);
+	CHECK_EQ(ufs_readdir(lab.fs, 10, 0, join_names, text), -ENOTDIR);
 	CHECK_EQ(ufs_lookup(lab.fs, 11, "a", 1, &attr), -ESTALE);
 	lab_close(&lab);
 }

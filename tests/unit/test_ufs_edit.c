@@ -112,7 +112,7 @@ digest_tree(uint64_t dir, int depth)
 	struct names names = {0};
 	uint32_t crc = mix_inode(0, dir);
 
-	CHECK_EQ(ufs_readdir(scratch.fs, dir, collect, &names), 0);
+	CHECK_EQ(ufs_readdir(scratch.fs, dir, 0, collect, &names), 0);
 	for (size_t i = 0; i < names.n; i++) {
 		const struct ufs_dirent *e = &names.list[i];
 
@@ -132,7 +132,7 @@ empty_tree(uint64_t dir)
 {
 	struct names names = {0};
 
-	CHECK_EQ(ufs_readdir(scratch.fs, dir, collect, &names), 0);
+	CHECK_EQ(ufs_readdir(scratch.fs, dir, 0, collect, &names), 0);
 	for (size_t i = 0; i < names.n; i++) {
 		const struct ufs_dirent *e = &names.list[i];
 

@@ -211,7 +211,7 @@ walk_tree(struct walk *walk, const struct ufs_attr *attr, const char *path)
 	visit(walk, attr, path);
 	if ((attr->mode >> 12) != DT_DIR)
 		return;
-	CHECK_EQ(ufs_readdir(walk->fs, attr->ino, note_child, &children), 0);
+	CHECK_EQ(ufs_readdir(walk->fs, attr->ino, 0, note_child, &children), 0);
 	for (size_t i = 0; i < children.names.n; i++) {
 		const char *name = children.names.line[i];
 		struct ufs_attr child;

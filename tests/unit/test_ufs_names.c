@@ -441,9 +441,18 @@ large_directories_grow_reuse_and_shrink(void)
 	over_shapes(many_names);
 }
 
-static void
-a_chunk_is_compacted_before_the_directory_grows(void)
+/* Who has read up to an entry goes on behind it: see ufs_readdir. */
+static int
+stops_at_first(void *arg, const struct ufs_dirent *entry)
 {
+	*(struct ufs_dirent *)arg = *entry;
+	return 1;
+}
+
+static void
+entries_keep_their_places(void)
+{
+	struct ufs_dirent was, is;
 	char name[64];
 
 	scratch_make(&scratch, &scratch_shapes[2]);
@@ -453,6 +462,11 @@ a_chunk_is_compacted_before_the_directory_grows(void)
 		CHECK(mkfile(UFS_ROOT, name) > 0);
 	}
 	CHECK_EQ(scratch_attr(&scratch, UFS_ROOT).size, 512);
+	CHECK_EQ(ufs_readdir(
+		     scratch.fs, UFS_ROOT, 24 + 11 * 40, stops_at_first, &was),
+	    1);
+	CHECK(strcmp(was.name, "00000000000000000000000000011") == 0);
+	CHECK_EQ(was.off, 24 + 11 * 40);
 	/* Two holes of 40 bytes, apart; together there is room for 84. */
 	CHECK_EQ(
 	    scratch_remove(&scratch, UFS_ROOT, "00000000000000000000000000003"),
@@ -462,10 +476,23 @@ a_chunk_is_compacted_before_the_directory_grows(void)
 	    0);
 	snprintf(name, sizeof(name), "%060d", 1);
 	CHECK(mkfile(UFS_ROOT, name) > 0);
-	CHECK_EQ(scratch_attr(&scratch, UFS_ROOT).size, 512);
-	CHECK(scratch_lookup(&scratch, UFS_ROOT, name) > 0);
-	CHECK(scratch_lookup(
-		  &scratch, UFS_ROOT, "00000000000000000000000000011") > 0);
+	CHECK_EQ(scratch_attr(&scratch, UFS_ROOT).size, 1024);
+	CHECK_EQ(
+	    ufs_readdir(scratch.fs, UFS_ROOT, was.off, stops_at_first, &is), 1);
+	CHECK(strcmp(is.name, was.name) == 0);
+	CHECK_EQ(is.off, was.off);
+	CHECK_EQ(
+	    ufs_readdir(scratch.fs, UFS_ROOT, was.off + 1, stops_at_first, &is),
+	    1);
+	CHECK(strcmp(is.name, name) == 0);
+	/* A hole is taken by what fits. */
+	CHECK(mkfile(UFS_ROOT, "00000000000000000000000000012") > 0);
+	CHECK_EQ(
+	    ufs_readdir(scratch.fs, UFS_ROOT, 24 + 3 * 40, stops_at_first, &is),
+	    1);
+	CHECK(strcmp(is.name, "00000000000000000000000000012") == 0);
+	CHECK_EQ(
+	    ufs_readdir(scratch.fs, UFS_ROOT, 1024, stops_at_first, &is), 0);
 	CHECK_EQ(scratch_faults(&scratch), 0);
 	scratch_close(&scratch);
 }
@@ -526,7 +553,6 @@ TESTS(T(files_of_every_type_are_made),
     T(links_end_at_32767), T(subdirectories_end_at_32767_links),
     T(the_right_times_are_updated), T(rename_obeys_posix),
     T(exchange_swaps_two_names), T(a_replaced_file_that_is_open_lives_on),
-    T(large_directories_grow_reuse_and_shrink),
-    T(a_chunk_is_compacted_before_the_directory_grows),
+    T(large_directories_grow_reuse_and_shrink), T(entries_keep_their_places),
     T(a_name_takes_the_place_of_a_whiteout),
     T(a_directory_of_whiteouts_alone_is_empty))

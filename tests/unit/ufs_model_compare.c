@@ -68,7 +68,7 @@ compare_dir(struct model *m, const struct model_node *n)
 	struct listing l = {m, n, 0};
 	int rc;
 
-	rc = ufs_readdir(m->scratch->fs, n->ino, compare_entry, &l);
+	rc = ufs_readdir(m->scratch->fs, n->ino, 0, compare_entry, &l);
 	if (rc < 0 || l.found != n->nentries)
 		model_differs(m, "directory %llu: %d names, want %d (%d)",
 		    (unsigned long long)n->ino, l.found, n->nentries, rc);

@@ -33,14 +33,6 @@ struct flusher {
 	bool running, stop;
 };
 
-uint64_t
-flush_epoch(const struct flusher *flusher)
-{
-	return flusher == NULL
-	    ? 0
-	    : atomic_load(&((struct flusher *)(uintptr_t)flusher)->epoch);
-}
-
 static time_t
 monotonic_s(void)
 {

@@ -49,9 +49,9 @@ struct server {
 	struct flusher *flusher; /* NULL: read-only */
 	const char *dir;         /* mount point, as the kernel sees it */
 	bool read_only, fakeroot, grpid;
-	bool no_flags;          /* chflags(1) is kept but not obeyed */
-	bool acls;              /* the kernel checks access control lists */
-	struct dir_cache *dirs; /* of a read-only mount, or NULL */
+	bool no_flags;   /* chflags(1) is kept but not obeyed */
+	bool no_opendir; /* the kernel lists without opening */
+	bool acls;       /* the kernel checks access control lists */
 	uint32_t block_size;
 	uid_t uid; /* of who mounts, asked before it is confined */
 	gid_t gid;
@@ -121,8 +121,6 @@ MUST_CHECK int flush_admit(struct flusher *flusher);
  * much has piled up.
  */
 void flush_changed(struct flusher *flusher);
-/* Differs whenever something may have changed. */
-uint64_t flush_epoch(const struct flusher *flusher);
 
 /* -- fuse_nodes.c ---------------------------------------------------------- */
 
@@ -137,22 +135,8 @@ int nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n);
 
 /* -- fuse_dirs.c ----------------------------------------------------------- */
 
-/* An open directory: the names it had when reading it began. */
-struct dir_handle;
-
-MUST_CHECK int dir_handle_open(struct dir_handle **out);
-void dir_handle_close(struct dir_handle *dir);
-
-/* Handles by inode number, for directories that nobody opens. */
-MUST_CHECK int dir_cache_open(struct dir_cache **out);
-void dir_cache_close(struct dir_cache *cache); /* NULL is fine */
-
-/*
- * Reply with entries from position off on, as readdir or readdirplus.
- * Position 0 takes a new snapshot.
- */
-void dir_handle_read(fuse_req_t req, struct dir_handle *dir, uint64_t ino,
-    size_t size, off_t off, bool plus);
+/* Reply with entries from position off on, as readdir or readdirplus. */
+void dir_read(fuse_req_t req, uint64_t ino, size_t size, off_t off, bool plus);
 
 /* -- fuse_perm.c ----------------------------------------------------------- */
 
@@ -242,11 +226,6 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 void ops_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
     struct fuse_file_info *fi);
 void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-    struct fuse_file_info *fi);
-void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-    struct fuse_file_info *fi);
-void ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
     struct fuse_file_info *fi);
 void ops_mknod(

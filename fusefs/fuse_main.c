@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -49,13 +50,17 @@ from_libfuse(enum fuse_log_level level, const char *format, va_list args)
 
 /* -- the mount point ------------------------------------------------------- */
 
-/* Whether dir shows a mount whose daemon is gone; stat may not tell. */
+/*
+ * Whether dir shows a mount whose daemon is gone.  stat(2) and open(2) may not
+ * tell: the kernel knows the attributes, and opens directories by itself.
+ */
 static bool
 is_dead(const char *dir)
 {
-	scoped(fdclosep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statvfs st;
 
-	return fd < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+	return statvfs(dir, &st) < 0 &&
+	    (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 /*
@@ -463,7 +468,6 @@ run(const struct mount_options *options, const struct mount_plan *plan,
 	volumes_close(&server);
 	flusher_close(server.flusher);
 	nodes_close(server.nodes);
-	dir_cache_close(server.dirs);
 	session_close(server.session);
 	pool_close(server.pool);
 	helper_close();

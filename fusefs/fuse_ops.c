@@ -227,51 +227,37 @@ ops_statfs(fuse_req_t req, fuse_ino_t ino)
 
 /* -- directories ----------------------------------------------------------- */
 
-static struct dir_handle *
-dir_of(const struct fuse_file_info *fi)
-{
-	return (struct dir_handle *)(uintptr_t)fi->fh;
-}
-
+/*
+ * Nobody need be told: the kernel lists without, and keeps what was listed, as
+ * whatever changes it has asked for.
+ */
 void
 ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct dir_handle *dir;
-	int rc = server_of(req)->dirs != NULL ? -ENOSYS : dir_handle_open(&dir);
-
 	(void)ino;
-	if (rc < 0) {
-		fuse_reply_err(req, -rc);
+	if (((struct server *)fuse_req_userdata(req))->no_opendir) {
+		fuse_reply_err(req, ENOSYS);
 		return;
 	}
-	fi->fh = (uintptr_t)dir;
-	/* what was listed stays: whatever changes, the kernel has asked for */
 	fi->cache_readdir = 1;
 	fi->keep_cache = 1;
-	if (fuse_reply_open(req, fi) < 0)
-		dir_handle_close(dir);
+	(void)fuse_reply_open(req, fi);
 }
 
-void
+static void
 ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     struct fuse_file_info *fi)
 {
-	dir_handle_read(req, dir_of(fi), swap_root(ino), size, off, false);
+	(void)fi;
+	dir_read(req, swap_root(ino), size, off, false);
 }
 
-void
+static void
 ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     struct fuse_file_info *fi)
 {
-	dir_handle_read(req, dir_of(fi), swap_root(ino), size, off, true);
-}
-
-void
-ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	(void)ino;
-	dir_handle_close(dir_of(fi));
-	fuse_reply_err(req, 0);
+	(void)fi;
+	dir_read(req, swap_root(ino), size, off, true);
 }
 
 /* -- the table ------------------------------------------------------------- */
@@ -317,11 +303,7 @@ ops_init(void *userdata, struct fuse_conn_info *conn)
 		FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS |
 		FUSE_CAP_IOCTL_DIR | FUSE_CAP_EXPORT_SUPPORT);
 	want_acls(server, conn);
-	/* no memory, no matter: then directories are opened */
-	if (server->read_only &&
-	    (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0 &&
-	    dir_cache_open(&server->dirs) < 0)
-		server->dirs = NULL;
+	server->no_opendir = (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
 	server_ready(server);
@@ -350,7 +332,6 @@ const struct fuse_lowlevel_ops fuse_handlers = {
     .opendir = ops_opendir,
     .readdir = ops_readdir,
     .readdirplus = ops_readdirplus,
-    .releasedir = ops_releasedir,
     .fsyncdir = ops_fsync,
     .statfs = ops_statfs,
     .setxattr = ops_setxattr,

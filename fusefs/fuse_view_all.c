@@ -136,15 +136,9 @@ all_init(void *userdata, struct fuse_conn_info *conn)
 	struct server *first = userdata;
 
 	ops_init(first, conn);
-	/*
-	 * Not all volumes have access control lists, nor need all be read-only
-	 * if one is.
-	 */
-	conn->want &=
-	    ~(unsigned)(FUSE_CAP_POSIX_ACL | FUSE_CAP_NO_OPENDIR_SUPPORT);
+	/* not all volumes have access control lists */
+	conn->want &= ~(unsigned)FUSE_CAP_POSIX_ACL;
 	first->acls = false;
-	dir_cache_close(first->dirs);
-	first->dirs = NULL;
 }
 
 static void
@@ -201,15 +195,6 @@ all_readlink(fuse_req_t req, fuse_ino_t ino)
 }
 
 static void
-all_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	if (enter(req, &ino) != NULL)
-		fuse_handlers.opendir(req, ino, fi);
-	else
-		fuse_reply_open(req, fi);
-}
-
-static void
 all_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     struct fuse_file_info *fi)
 {
@@ -227,15 +212,6 @@ all_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		fuse_handlers.readdirplus(req, ino, size, off, fi);
 	else
 		volumes_readdir(req, size, off, true);
-}
-
-static void
-all_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	if (enter(req, &ino) != NULL)
-		fuse_handlers.releasedir(req, ino, fi);
-	else
-		fuse_reply_err(req, 0);
 }
 
 static void
@@ -545,10 +521,9 @@ const struct fuse_lowlevel_ops fuse_all_handlers = {
     .write = all_write,
     .release = all_release,
     .fsync = all_fsync,
-    .opendir = all_opendir,
+    .opendir = ops_opendir,
     .readdir = all_readdir,
     .readdirplus = all_readdirplus,
-    .releasedir = all_releasedir,
     .fsyncdir = all_fsync,
     .statfs = all_statfs,
     .setxattr = all_setxattr,

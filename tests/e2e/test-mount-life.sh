@@ -94,6 +94,15 @@ kill -KILL "$(daemon_pid)"
 sleep 0.2
 check "umount takes a dead mount away" umount_at "$mnt"
 
+"$relive" mount -f --ro "$img" "$mnt" &
+pid=$!
+until mountpoint -q "$mnt"; do sleep 0.05; done
+ls -l "$mnt" >/dev/null # the kernel knows it by heart
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null
+check "a dead mount that was read-only is healed too" eval \
+	'mount_at "$mnt" "$img" && touch "$mnt/alive" && umount_at "$mnt"'
+
 mount_at "$mnt" "$img"
 python3 - "$mnt" <<'END'
 import os, sys

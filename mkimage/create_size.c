@@ -17,6 +17,7 @@ enum {
 	ATTEMPTS = 64, /* to find the size */
 	DENSITY_MIN = 512,
 	INODES_SPARE = 16,
+	INODES_TAKEN = UFS_ROOT + 1, /* those up to the root are never free */
 };
 
 struct units {
@@ -195,7 +196,7 @@ static uint32_t
 density(const struct create_fs_options *opt, const struct create_need *need,
     uint64_t size)
 {
-	uint64_t most, n = size / inodes_wanted(opt, need);
+	uint64_t most, n = size / (inodes_wanted(opt, need) + INODES_TAKEN);
 
 	if (opt->mkfs.bytes_per_inode != 0)
 		return opt->mkfs.bytes_per_inode;

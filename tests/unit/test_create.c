@@ -362,6 +362,20 @@ too_small_a_size_is_refused(void)
 	tree_release(&t);
 }
 
+/* Whatever the blocks are that inodes come in. */
+static void
+a_size_is_found_for_any_number_of_files(void)
+{
+	struct create_need need = {.files = 7000, .bytes = 110 << 20};
+
+	for (; need.files < 7000 + 32768 / 256; need.files++) {
+		struct blkdev *dev = NULL;
+
+		CHECK_EQ(create_make_fs(&plain, &need, 0, &dev), 0);
+		blkdev_close(dev);
+	}
+}
+
 /* Laying the tree out fails so, with text said. */
 static bool
 fails(struct tree *t, int version, int want, const char *text)
@@ -475,6 +489,8 @@ TESTS({"random trees fit every geometry", random_trees_fit_every_geometry},
 	the_same_tree_gives_the_same_layout},
     {"files lie in one piece", files_lie_in_one_piece},
     {"what is asked for is free", what_is_asked_for_is_free},
+    {"a size is found for any number of files",
+	a_size_is_found_for_any_number_of_files},
     {"too small a size is refused", too_small_a_size_is_refused},
     {"what UFS cannot hold is named", what_ufs_cannot_hold_is_named},
     {"settings are edited", settings_are_edited},

@@ -110,6 +110,7 @@ IMGFMT = \
 	imgfmt/uzip_codec.c \
 	imgfmt/uzip_copy.c \
 	imgfmt/uzip_emit.c \
+	imgfmt/uzip_entries.c \
 	imgfmt/uzip_format.c \
 	imgfmt/uzip_index.c \
 	imgfmt/uzip_map.c \

@@ -89,6 +89,26 @@ MUST_CHECK int uzip_span(struct blkdev *dev, uint32_t i, struct uzip_span *out);
 /* Count the kinds of clusters.  Errors as uzip_span. */
 MUST_CHECK int uzip_count(struct blkdev *dev, struct uzip_counts *out);
 
+/* Whether it holds a zero cluster: 1, 0.  Errors as uzip_span. */
+MUST_CHECK int uzip_has_zero(struct blkdev *dev);
+
+/*
+ * How many of clusters first .. first + n - 1, from the first on, are zero ones
+ * as far as the index tells in large pieces: it does not of the image's last.
+ */
+MUST_CHECK int uzip_zero_run(
+    struct blkdev *dev, uint32_t first, uint32_t n, uint32_t *zero);
+
+/*
+ * How many of clusters first .. first + n - 1, from the first on, take the
+ * same number of bytes in a and in b, both with that many; as far as their
+ * indexes tell in large pieces: fewer than are equal, where back-references or
+ * a last cluster, whose length is another matter, interrupt.  Errors of reading
+ * them; invalid entries only end it.
+ */
+MUST_CHECK int uzip_same_lengths(struct blkdev *a, struct blkdev *b,
+    uint32_t first, uint32_t n, uint32_t *same);
+
 /*
  * The level for clusters written beside those of dev: what its first ones
  * show (the level hint of zlib, the dictionary of an xz preset), or 0, the

@@ -2,7 +2,8 @@
  * Copying clusters of another image as they are.  What the index says of a
  * span is enough for all but the last cluster of the source, which padding may
  * follow, and those longer than the strictest kernel accepts: these two are
- * decoded.
+ * decoded.  Clusters that lie one behind the other stay so: their bytes go as
+ * one piece, and their entries by one distance.
  *
  * A back-reference goes where the bytes it means went.  Where they did not
  * come along, because the cluster that owned them changed, the first one that
@@ -13,34 +14,120 @@
 #include "uzip_read.h"
 #include "uzip_write.h"
 
-/* Append a span as it is; remember where it went for those who refer to it. */
+static void
+forget_moves(struct uzip_moves *m)
+{
+	uzip_map_clear(&m->single);
+	free(m->run);
+	*m = (struct uzip_moves){0};
+}
+
+void
+uzip_copies_end(struct uzip_writer *w)
+{
+	forget_moves(&w->moves);
+	free(w->stretch);
+	w->stretch = NULL;
+}
+
+/* Where the bytes at off of the source went: true, *to. */
+static bool
+find_move(const struct uzip_moves *m, uint64_t off, uint64_t *to)
+{
+	const struct uzip_place *single = uzip_map_find(&m->single, off);
+	size_t lo = 0, hi = m->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (m->run[mid].end <= off)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo < m->n && off >= m->run[lo].from) {
+		*to = off - m->run[lo].from + m->run[lo].to;
+		return true;
+	}
+	if (single != NULL)
+		*to = single->off;
+	return single != NULL;
+}
+
+/* Does what begins at off lie behind all runs so far? */
+static bool
+is_behind(const struct uzip_moves *m, uint64_t off)
+{
+	return m->n == 0 || off >= m->run[m->n - 1].end;
+}
+
+/* Remember a move, which lies behind all runs so far. */
+static int
+add_move(struct uzip_moves *m, const struct uzip_move *move)
+{
+	struct uzip_move *last = m->n > 0 ? &m->run[m->n - 1] : NULL;
+
+	if (last != NULL && last->end == move->from &&
+	    last->to + (last->end - last->from) == move->to) {
+		last->end = move->end;
+		return 0;
+	}
+	if (m->n == m->room) {
+		size_t room = m->room > 0 ? 2 * m->room : 64;
+		void *more = realloc(m->run, room * sizeof(*m->run));
+
+		if (more == NULL)
+			return -ENOMEM;
+		m->run = more;
+		m->room = room;
+	}
+	m->run[m->n++] = *move;
+	return 0;
+}
+
+/* Bytes went to to: remember it for those who refer to them. */
+static int
+note_move(struct uzip_writer *w, const struct uzip *u, uint64_t off,
+    uint64_t len, uint64_t to)
+{
+	uint64_t known;
+
+	if (!uzip_letter_dedups(u->info.letter) || len == 0)
+		return 0;
+	if (is_behind(&w->moves, off))
+		return add_move(
+		    &w->moves, &(struct uzip_move){off, off + len, to});
+	if (find_move(&w->moves, off, &known))
+		return 0;
+	return uzip_map_add(
+	    &w->moves.single, &(struct uzip_place){off, to, (uint32_t)len});
+}
+
+/* Append a span as it is. */
 static int
 copy_span(struct uzip_writer *w, struct uzip *u, const struct uzip_span *span)
 {
 	uint64_t off = w->sink.pos;
 	int rc = uzip_sink_copy(&w->sink, u->lower, span->off, span->len);
 
+	if (rc == 0)
+		rc = uzip_emit_entry(w, off);
 	if (rc < 0)
 		return rc;
-	uzip_emit_entry(w, off);
 	w->count.copied++;
-	if (!uzip_letter_dedups(u->info.letter) ||
-	    uzip_map_find(&w->moved, span->off) != NULL)
-		return 0;
-	return uzip_map_add(
-	    &w->moved, &(struct uzip_place){span->off, off, span->len});
+	return note_move(w, u, span->off, span->len, off);
 }
 
 static int
 copy_backref(
     struct uzip_writer *w, struct uzip *u, const struct uzip_span *span)
 {
-	const struct uzip_place *there = uzip_map_find(&w->moved, span->off);
+	uint64_t there;
 
-	if (there == NULL || !uzip_may_refer(w, there->off))
+	if (!find_move(&w->moves, span->off, &there) ||
+	    !uzip_may_refer(w, there))
 		return copy_span(w, u, span);
-	uzip_emit_backref(w, there->off);
-	return 0;
+	return uzip_emit_backref(w, there);
 }
 
 /* Append the stream of a decoded cluster without its slack; short: anew. */
@@ -54,9 +141,10 @@ copy_payload(struct uzip_writer *w, const struct uzip_worker *worker,
 	if (got->out < w->params.cluster || got->used > w->most)
 		return uzip_emit_plain(w, plain);
 	rc = uzip_sink_put(&w->sink, worker->in, got->used);
+	if (rc == 0)
+		rc = uzip_emit_entry(w, off);
 	if (rc < 0)
 		return rc;
-	uzip_emit_entry(w, off);
 	w->count.copied++;
 	return 0;
 }
@@ -81,7 +169,7 @@ copy_decoded(struct uzip_writer *w, struct uzip *u,
 	else if (rc == -ECORRUPT)
 		log_error("cluster %u at byte %llu: damaged %s stream, "
 			  "cannot be copied",
-		    w->next, (unsigned long long)span->off,
+		    w->entries.next, (unsigned long long)span->off,
 		    uzip_codec_name(u->info.codec));
 	uzip_worker_put(u, worker);
 	return rc;
@@ -105,17 +193,66 @@ copy_cluster(struct uzip_writer *w, struct uzip *u, uint32_t i)
 	return copy_span(w, u, &span);
 }
 
+/* Append all of a stretch. */
+static int
+copy_stretch(
+    struct uzip_writer *w, struct uzip *u, const struct uzip_stretch *s)
+{
+	uint64_t off = s->entry[0], len = s->entry[s->n] - off;
+	uint64_t to = w->sink.pos;
+	int rc = len > 0 ? uzip_sink_copy(&w->sink, u->lower, off, len) : 0;
+
+	if (rc == 0)
+		rc = uzip_entries_shift(&w->entries, s->entry, s->n, to - off);
+	if (rc < 0)
+		return rc;
+	w->last_off = s->entry[s->n - 1] + (to - off);
+	w->count.copied += s->n - s->zero;
+	w->count.zero += s->zero;
+	return note_move(w, u, off, len, to);
+}
+
+/* Can it be copied by the index alone?  Else cluster by cluster. */
+static bool
+is_plain(const struct uzip_writer *w, const struct uzip_stretch *s)
+{
+	return s->n > 0 && (s->zero == 0 || !w->params.keep_zeroes) &&
+	    is_behind(&w->moves, s->entry[0]);
+}
+
+static int
+copy_some(struct uzip_writer *w, struct uzip *u, uint32_t first, uint32_t n,
+    uint32_t *done)
+{
+	struct uzip_stretch *s = w->stretch;
+	int rc = uzip_index_stretch(&u->index, first, n, w->most, s);
+
+	if (rc < 0)
+		return rc;
+	*done = s->n > 0 ? s->n : 1;
+	if (is_plain(w, s))
+		return copy_stretch(w, u, s);
+	for (uint32_t i = 0; i < *done && rc == 0; i++)
+		rc = copy_cluster(w, u, first + i);
+	return rc;
+}
+
 int
 uzip_emit_copies(
     struct uzip_writer *w, struct blkdev *from, uint32_t first, uint32_t n)
 {
+	uint32_t some;
 	int rc = 0;
 
-	if (w->moved_from != from) {
-		uzip_map_clear(&w->moved);
-		w->moved_from = from;
+	if (w->moves.source != from) {
+		forget_moves(&w->moves);
+		w->moves.source = from;
 	}
-	for (uint32_t i = 0; i < n && rc == 0; i++)
-		rc = copy_cluster(w, (struct uzip *)from, first + i);
+	if (w->stretch == NULL)
+		w->stretch = malloc(sizeof(*w->stretch));
+	if (w->stretch == NULL)
+		return -ENOMEM;
+	for (; n > 0 && rc == 0; first += some, n -= some)
+		rc = copy_some(w, (struct uzip *)from, first, n, &some);
 	return rc;
 }

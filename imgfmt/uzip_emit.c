@@ -92,11 +92,11 @@ uzip_pack(struct uzip_writer *w, struct uzip_packer *p, const uint8_t *plain,
 	return rc;
 }
 
-void
+int
 uzip_emit_entry(struct uzip_writer *w, uint64_t off)
 {
-	w->entry[w->next++] = be64_set(off);
 	w->last_off = off;
+	return uzip_entries_put(&w->entries, off);
 }
 
 /*
@@ -110,11 +110,11 @@ uzip_may_refer(const struct uzip_writer *w, uint64_t off)
 	return w->params.dedup && off != w->last_off && off + 1 < w->sink.pos;
 }
 
-void
+int
 uzip_emit_backref(struct uzip_writer *w, uint64_t off)
 {
-	w->entry[w->next++] = be64_set(off);
 	w->count.backref++;
+	return uzip_entries_put(&w->entries, off);
 }
 
 static int
@@ -122,7 +122,7 @@ too_long(const struct uzip_writer *w, size_t len)
 {
 	log_error("cluster %u does not shrink: %zu bytes of %s, kernels take "
 		  "%u; use %s",
-	    w->next, len, uzip_codec_name(w->params.codec), w->most,
+	    w->entries.next, len, uzip_codec_name(w->params.codec), w->most,
 	    w->params.codec == UZIP_LZMA
 		? "clusters of at least 16384 bytes, or zlib or zstd"
 		: "larger clusters");
@@ -144,15 +144,14 @@ emit_encoded(
 	if (same != NULL && same->len == k->len &&
 	    uzip_may_refer(w, same->off)) {
 		rc = uzip_sink_holds(&w->sink, same->off, p, k->len, w->tmp);
-		if (rc == 1)
-			uzip_emit_backref(w, same->off);
 		if (rc != 0)
-			return rc < 0 ? rc : 0;
+			return rc < 0 ? rc : uzip_emit_backref(w, same->off);
 	}
 	rc = uzip_sink_put(&w->sink, p, k->len);
+	if (rc == 0)
+		rc = uzip_emit_entry(w, off);
 	if (rc < 0)
 		return rc;
-	uzip_emit_entry(w, off);
 	w->count.compressed++;
 	if (!w->params.dedup || same != NULL)
 		return 0;
@@ -216,9 +215,8 @@ uzip_emit_zeroes(struct uzip_writer *w, uint32_t n)
 
 	if (!w->params.keep_zeroes) {
 		w->count.zero += n;
-		while (n-- > 0)
-			uzip_emit_entry(w, w->sink.pos);
-		return 0;
+		w->last_off = n > 0 ? w->sink.pos : w->last_off;
+		return uzip_entries_fill(&w->entries, w->sink.pos, n);
 	}
 	rc = prepare_zero(w);
 	for (; n > 0 && rc == 0; n--)

@@ -27,20 +27,32 @@ struct uzip_table {
 	uint32_t *len;
 };
 
+/* Turn an entry as it was read into its offset, in place. */
+static uint64_t
+decode_entry(uint64_t *entry)
+{
+	be64 v;
+
+	memcpy(&v, entry, sizeof(v));
+	*entry = be64_get(v);
+	return *entry;
+}
+
+static int
+read_raw(struct uzip_index *x, uint64_t first, size_t count, uint64_t *entry)
+{
+	return blkdev_read(x->dev, uzip_entry_at(first), entry, count * 8);
+}
+
 /* Read entries first .. first + count - 1. */
 static int
 read_entries(
     struct uzip_index *x, uint64_t first, size_t count, uint64_t *entry)
 {
-	uint8_t *raw = (uint8_t *)entry;
-	int rc = blkdev_read(x->dev, uzip_entry_at(first), raw, count * 8);
+	int rc = read_raw(x, first, count, entry);
 
-	for (size_t i = 0; rc == 0 && i < count; i++) {
-		be64 v;
-
-		memcpy(&v, raw + i * 8, sizeof(v));
-		entry[i] = be64_get(v);
-	}
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		(void)decode_entry(&entry[i]);
 	return rc;
 }
 
@@ -371,6 +383,33 @@ table_span(
 }
 
 /*
+ * Entries first .. first + count of whole pages, the container's end in the
+ * place of the last one of all.  1: they are in *entry.  0: they do not ascend.
+ */
+static int
+read_pages(
+    struct uzip_index *x, uint32_t first, uint32_t count, uint64_t *entry)
+{
+	uint64_t prev = 0;
+	bool ascend = true;
+	int rc = read_raw(x, first, (size_t)count + 1, entry);
+
+	if (rc < 0)
+		return rc;
+	for (uint32_t k = 0; k < count; k++) {
+		uint64_t off = decode_entry(&entry[k]);
+
+		ascend &= prev <= off;
+		prev = off;
+	}
+	if (count == x->n - first)
+		entry[count] = x->end;
+	else
+		(void)decode_entry(&entry[count]);
+	return ascend && prev <= entry[count];
+}
+
+/*
  * Fetch the page that holds entries i and i + 1.  Called with the lock held.
  * 1: *out is it.  0: its entries do not ascend.
  */
@@ -388,17 +427,12 @@ page_of(struct uzip_index *x, uint32_t i, const struct uzip_page **out)
 	if (page->valid && page->number == number)
 		return 1;
 	page->valid = false;
-	rc = read_entries(x, first, count + 1, page->entry);
-	if (rc < 0)
-		return rc;
-	if (count == left)
-		page->entry[count] = x->end;
-	for (uint32_t k = 0; k < count; k++)
-		if (page->entry[k] > page->entry[k + 1])
-			return 0;
-	page->valid = true;
-	page->number = number;
-	return 1;
+	rc = read_pages(x, first, count, page->entry);
+	if (rc == 1) {
+		page->valid = true;
+		page->number = number;
+	}
+	return rc;
 }
 
 static int
@@ -455,6 +489,73 @@ uzip_index_span(
 			  "inside the container, or is longer than kernels "
 			  "accept",
 		    (unsigned long long)uzip_entry_at(i), i);
+	return rc;
+}
+
+/* The stretch as the table has it; lengths with a flag are above any most. */
+static void
+table_stretch(const struct uzip_table *t, uint32_t first, uint32_t n,
+    struct uzip_stretch *s)
+{
+	uint64_t end = t->off[first];
+
+	for (; s->n < n; s->n++) {
+		uint32_t i = first + s->n;
+
+		if (i == t->last || t->off[i] != end ||
+		    t->len[i] >= LEN_BACKREF)
+			break;
+		s->room[s->n] = end;
+		end += t->len[i];
+	}
+	s->room[s->n] = end;
+	s->entry = s->room;
+}
+
+/* By whole pages, so that what is judged does not depend on what is asked. */
+static int
+page_stretch(
+    struct uzip_index *x, uint32_t first, uint32_t n, struct uzip_stretch *s)
+{
+	uint32_t skip = first % PAGE_ENTRIES, from = first - skip;
+	uint32_t left = x->n - from;
+	uint32_t count = (skip + n + PAGE_ENTRIES - 1) / PAGE_ENTRIES;
+	int rc;
+
+	count = count * PAGE_ENTRIES < left ? count * PAGE_ENTRIES : left;
+	rc = read_pages(x, from, count, s->room);
+	if (rc != 1 || !in_container(x, s->room[0]) ||
+	    !in_container(x, s->room[count]))
+		return rc < 0 ? rc : 0;
+	s->entry = s->room + skip;
+	s->n = first + n == x->n ? n - 1 : n;
+	return 0;
+}
+
+int
+uzip_index_stretch(struct uzip_index *x, uint32_t first, uint32_t n,
+    uint32_t most, struct uzip_stretch *s)
+{
+	const struct uzip_table *t =
+	    __atomic_load_n(&x->table, __ATOMIC_ACQUIRE);
+	uint32_t have, k = 0;
+	int rc = 0;
+
+	s->n = s->zero = 0;
+	if (n > UZIP_STRETCH - PAGE_ENTRIES)
+		n = UZIP_STRETCH - PAGE_ENTRIES;
+	if (t != NULL)
+		table_stretch(t, first, n, s);
+	else
+		rc = page_stretch(x, first, n, s);
+	for (have = s->n; k < have; k++) {
+		uint64_t len = s->entry[k + 1] - s->entry[k];
+
+		if (len > most)
+			break;
+		s->zero += len == 0;
+	}
+	s->n = k;
 	return rc;
 }
 

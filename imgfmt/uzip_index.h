@@ -54,6 +54,24 @@ MUST_CHECK int uzip_index_span(
 MUST_CHECK int uzip_index_lookup(
     struct uzip_index *x, uint32_t i, struct uzip_span *span, bool *last);
 
+enum { UZIP_STRETCH = 8192 };
+
+/* Clusters that lie one behind the other, none of them a back-reference. */
+struct uzip_stretch {
+	uint32_t n;    /* clusters; 0: the first one is of another kind */
+	uint32_t zero; /* of them, without bytes */
+	const uint64_t *entry; /* n + 1: where each begins, the last one ends */
+	uint64_t room[UZIP_STRETCH + 1];
+};
+
+/*
+ * The stretch that begins with cluster first: at most n clusters, each of at
+ * most most bytes; a part of it when it is long.  The last cluster of the
+ * container is in none.  Faulty entries end it: uzip_index_span tells them.
+ */
+MUST_CHECK int uzip_index_stretch(struct uzip_index *x, uint32_t first,
+    uint32_t n, uint32_t most, struct uzip_stretch *s);
+
 /* Run the kernel's parse over all entries and tell every fault. */
 MUST_CHECK int uzip_index_faults(
     struct uzip_index *x, uzip_index_fault *fault, void *arg);

@@ -80,9 +80,8 @@ allocate(struct uzip_writer *w)
 	w->plain = malloc((size_t)w->capacity * cluster);
 	w->encoded = malloc(w->capacity * w->room);
 	w->tmp = malloc(tmp);
-	w->entry = malloc(((size_t)w->n + 1) * sizeof(*w->entry));
 	return w->items == NULL || w->packed == NULL || w->plain == NULL ||
-		w->encoded == NULL || w->tmp == NULL || w->entry == NULL
+		w->encoded == NULL || w->tmp == NULL
 	    ? -ENOMEM
 	    : 0;
 }
@@ -109,6 +108,8 @@ uzip_writer_open(struct blkdev *out, uint64_t base, uint32_t nclusters,
 	    params->codec, params->dedup, params->preamble, w->preamble);
 	rc = allocate(w);
 	if (rc == 0)
+		rc = uzip_entries_open(&w->entries, out, base);
+	if (rc == 0)
 		rc = uzip_sink_open(
 		    &w->sink, out, base, uzip_data_start(nclusters));
 	if (rc < 0) {
@@ -128,13 +129,13 @@ uzip_writer_close(struct uzip_writer *w)
 	pthread_mutex_destroy(&w->lock);
 	uzip_sink_close(&w->sink);
 	uzip_map_clear(&w->seen);
-	uzip_map_clear(&w->moved);
+	uzip_entries_close(&w->entries);
+	uzip_copies_end(w);
 	free(w->items);
 	free(w->packed);
 	free(w->plain);
 	free(w->encoded);
 	free(w->tmp);
-	free(w->entry);
 	free(w->zero);
 	free(w);
 }
@@ -323,22 +324,16 @@ uzip_writer_put_from(
 	return fail(w, queue(w, &(struct uzip_item){COPIES, first, n, from}));
 }
 
-/* Header and index, when all offsets are known. */
+/* The header, when all else is there. */
 static int
-write_index(struct uzip_writer *w)
+write_header(struct uzip_writer *w)
 {
 	struct uzip_disk_header h;
-	struct blkdev *out = w->sink.out;
-	int rc;
 
 	memcpy(&h, w->preamble, sizeof(w->preamble));
 	h.cluster = be32_set(w->params.cluster);
 	h.nclusters = be32_set(w->n);
-	rc = blkdev_write(out, w->sink.base, &h, sizeof(h));
-	if (rc < 0)
-		return rc;
-	return blkdev_write(out, w->sink.base + uzip_entry_at(0), w->entry,
-	    ((size_t)w->n + 1) * sizeof(*w->entry));
+	return blkdev_write(w->sink.out, w->sink.base, &h, sizeof(h));
 }
 
 /* Fill up the last cluster, then all that were never given. */
@@ -368,12 +363,15 @@ uzip_writer_finish(struct uzip_writer *w, struct uzip_written *out)
 	if (rc < 0)
 		return fail(w, rc);
 	end = w->sink.pos;
-	w->entry[w->n] = be64_set(end);
-	rc = uzip_sink_put(&w->sink, padding, -end % UZIP_SECTOR);
+	rc = uzip_entries_put(&w->entries, end);
+	if (rc == 0)
+		rc = uzip_sink_put(&w->sink, padding, -end % UZIP_SECTOR);
 	if (rc == 0)
 		rc = uzip_sink_flush(&w->sink);
 	if (rc == 0)
-		rc = write_index(w);
+		rc = uzip_entries_flush(&w->entries);
+	if (rc == 0)
+		rc = write_header(w);
 	w->count.bytes = w->sink.pos;
 	*out = w->count;
 	return fail(w, rc);

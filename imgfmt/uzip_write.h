@@ -5,18 +5,33 @@
 #include <pthread.h>
 
 #include "uzip_codec.h"
+#include "uzip_entries.h"
 #include "uzip_format.h"
 #include "uzip_map.h"
 #include "uzip_stream.h"
 
 struct uzip_item;
 struct uzip_packer;
+struct uzip_stretch;
 
 /* A cluster ready to enter the container. */
 struct uzip_packed {
 	bool zero;  /* and to be elided: there are no bytes */
 	size_t len; /* of its stream */
 	uint64_t hash;
+};
+
+/* Bytes from .. end of the source that went to to. */
+struct uzip_move {
+	uint64_t from, end, to;
+};
+
+/* Where the bytes of clusters went that others may refer back to. */
+struct uzip_moves {
+	struct blkdev *source;
+	struct uzip_move *run; /* ascending */
+	size_t n, room;
+	struct uzip_map single; /* by offset: what others took over */
 };
 
 struct uzip_writer {
@@ -41,12 +56,11 @@ struct uzip_writer {
 
 	/* The container so far. */
 	struct uzip_sink sink;
-	be64 *entry;
-	uint32_t next;     /* the next entry */
+	struct uzip_entries entries;
 	uint64_t last_off; /* of the last cluster that is no back-reference */
-	struct uzip_map seen;  /* by hash: what was compressed, with dedup */
-	struct uzip_map moved; /* by offset in moved_from: where it went */
-	struct blkdev *moved_from;
+	struct uzip_map seen; /* by hash: what was compressed, with dedup */
+	struct uzip_moves moves;
+	struct uzip_stretch *stretch; /* room for one, once needed */
 	uint8_t *zero; /* the stream of a zero cluster, once needed */
 	struct uzip_packed zero_packed;
 	struct uzip_written count;
@@ -59,13 +73,13 @@ struct uzip_writer {
 MUST_CHECK int uzip_emit_zeroes(struct uzip_writer *w, uint32_t n);
 
 /* Bytes of their own: for what was appended to sink at off. */
-void uzip_emit_entry(struct uzip_writer *w, uint64_t off);
+MUST_CHECK int uzip_emit_entry(struct uzip_writer *w, uint64_t off);
 
 /* May the next cluster refer back to off?  formats.md 1.5, writer's rule. */
 bool uzip_may_refer(const struct uzip_writer *w, uint64_t off);
 
 /* Refer back to off. */
-void uzip_emit_backref(struct uzip_writer *w, uint64_t off);
+MUST_CHECK int uzip_emit_backref(struct uzip_writer *w, uint64_t off);
 
 /* Encode a plain cluster into out, which has w->room bytes.  Any thread. */
 MUST_CHECK int uzip_pack(struct uzip_writer *w, struct uzip_packer *p,
@@ -84,5 +98,8 @@ MUST_CHECK int uzip_emit_plain(struct uzip_writer *w, const uint8_t *plain);
 /* Clusters first .. first + n - 1 of the open image from. */
 MUST_CHECK int uzip_emit_copies(
     struct uzip_writer *w, struct blkdev *from, uint32_t first, uint32_t n);
+
+/* Forget what was copied, and free its room. */
+void uzip_copies_end(struct uzip_writer *w);
 
 #endif

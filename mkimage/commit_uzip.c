@@ -14,15 +14,14 @@ int
 commit_uzip_habits(struct blkdev *uzip, struct uzip_params *p)
 {
 	const struct uzip_info *base = uzip_info(uzip);
-	struct uzip_counts counts;
-	int rc = uzip_count(uzip, &counts);
+	int has_zero = uzip_has_zero(uzip);
 
-	if (rc < 0)
-		return rc;
+	if (has_zero < 0)
+		return has_zero;
 	p->codec = base->codec;
 	p->cluster = base->cluster;
 	p->dedup = base->letter >= 'a';
-	p->keep_zeroes = counts.zero == 0;
+	p->keep_zeroes = has_zero == 0;
 	p->preamble = base->preamble;
 	return uzip_level_guess(uzip, &p->level);
 }

@@ -47,6 +47,17 @@ same_as(struct blkdev *dev)
 	};
 }
 
+/* Clusters to copy from i on; sometimes a part of them, sometimes one. */
+static uint32_t
+clean_run(const uint8_t *dirty, uint32_t i, uint32_t n)
+{
+	uint32_t end = i;
+
+	while (end < n && dirty[end] == 0)
+		end++;
+	return end == i || i % 3 == 0 ? end - i : 1 + i % (end - i);
+}
+
 /* dirty: one byte a cluster, 0 copy, 1 write, 2 zero; the model follows. */
 static struct bytes
 commit(struct blkdev *dev, const struct uzip_params *params,
@@ -57,11 +68,13 @@ commit(struct blkdev *dev, const struct uzip_params *params,
 	struct uzip_writer *w = NULL;
 
 	CHECK_EQ(uzip_writer_open(out, 0, n, params, NULL, &w), 0);
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0, clean; i < n; i++) {
 		uint8_t *p = model->p + (size_t)i * cluster;
 
-		if (dirty[i] == 0) {
-			CHECK_EQ(uzip_writer_put_from(w, dev, i, 1), 0);
+		clean = clean_run(dirty, i, n);
+		if (clean > 0) {
+			CHECK_EQ(uzip_writer_put_from(w, dev, i, clean), 0);
+			i += clean - 1;
 		} else if (dirty[i] == 1) {
 			memset(p + cluster / 3, (int)i, cluster / 3);
 			CHECK_EQ(uzip_writer_put(w, p, cluster), 0);
@@ -402,6 +415,88 @@ span_over_the_strictest_bound_is_trimmed(void)
 	free(made.p);
 }
 
+/* More clusters than are looked at, or written, in one piece; most are zero. */
+static void
+long_index_is_copied_in_pieces(void)
+{
+	enum { N = 20000, CLUSTER = 512 };
+	scoped(blkdev_closep) struct blkdev *out = kit_dev("", 0);
+	struct uzip_params params = {.codec = UZIP_ZLIB, .cluster = CLUSTER};
+	scoped(freep) uint8_t *dirty = calloc(1, N);
+	struct uzip_writer *w = NULL;
+	struct uzip_written written;
+
+	CHECK_EQ(uzip_writer_open(out, 0, N, &params, NULL, &w), 0);
+	for (uint32_t i = 0; i < N; i++) {
+		uint8_t p[CLUSTER];
+
+		pattern(i, p, sizeof(p));
+		if (i % 7 == 0)
+			CHECK_EQ(uzip_writer_put(w, p, sizeof(p)), 0);
+		else
+			CHECK_EQ(uzip_writer_put_zero(w, 1), 0);
+		dirty[i] = i % 3000 == 5 ? (uint8_t)(1 + i / 3000 % 2) : 0;
+	}
+	CHECK_EQ(uzip_writer_finish(w, &written), 0);
+	uzip_writer_close(w);
+	scoped(bytes_free) struct bytes img = kit_all(out);
+	scoped(blkdev_closep) struct blkdev *dev = open_bytes(&img);
+	scoped(bytes_free) struct bytes model = kit_all(dev);
+	scoped(bytes_free) struct bytes made =
+	    commit(dev, &params, dirty, &model, &written);
+	CHECK(shows(&made, &model));
+	CHECK_EQ(written.compressed, 4);
+}
+
+static void
+equal_lengths_and_zero_clusters_are_told_by_the_index(void)
+{
+	for (size_t v = 0; v < 6; v++) {
+		struct craft a = sample(kit_variants[v][0], kit_variants[v][1]);
+		struct craft b = a;
+		uint32_t n = 0;
+
+		b.len -= (size_t)(b.entry[4] - b.entry[3]);
+		craft_raw(&b, "x", 1);
+		b.entry[3]++;
+		b.entry[2]++;
+		scoped(blkdev_closep) struct blkdev *one = open_craft(&a);
+		scoped(blkdev_closep) struct blkdev *two = open_craft(&b);
+		CHECK_EQ(uzip_same_lengths(one, one, 0, 4, &n), 0);
+		CHECK_EQ(n, 3); /* the last one is another matter */
+		CHECK_EQ(uzip_same_lengths(one, two, 0, 4, &n), 0);
+		CHECK_EQ(n, 1);
+		CHECK_EQ(uzip_same_lengths(one, two, 1, 3, &n), 0);
+		CHECK_EQ(n, 0);
+		CHECK_EQ(uzip_same_lengths(one, two, 2, 1, &n), 0);
+		CHECK_EQ(n, 1);
+		CHECK_EQ(uzip_zero_run(one, 1, 3, &n), 0);
+		CHECK_EQ(n, 0);
+		CHECK_EQ(uzip_zero_run(one, 2, 2, &n), 0);
+		CHECK_EQ(n, 1);
+		CHECK_EQ(uzip_has_zero(one), 1);
+	}
+}
+
+static void
+image_without_a_zero_cluster_says_so(void)
+{
+	for (size_t v = 0; v < 6; v++) {
+		struct craft c = sample(kit_variants[v][0], kit_variants[v][1]);
+		uint8_t p[1024];
+
+		c.len -= (size_t)(c.entry[4] - c.entry[3]);
+		pattern(2, p, 1024);
+		craft_stream(&c, p, 1024);
+		c.entry[3] = craft_pos(&c);
+		pattern(3, p, 1024);
+		craft_stream(&c, p, 1024);
+		c.entry[4] = craft_pos(&c);
+		scoped(blkdev_closep) struct blkdev *dev = open_craft(&c);
+		CHECK_EQ(uzip_has_zero(dev), 0);
+	}
+}
+
 static void
 copies_that_do_not_fit_are_refused(void)
 {
@@ -472,5 +567,8 @@ TESTS(T(random_commits_of_all_fixtures_decode_to_the_model),
     T(short_last_cluster_is_padded), T(trailing_padding_becomes_a_zero_cluster),
     T(damaged_last_cluster_cannot_be_copied),
     T(span_over_the_strictest_bound_is_trimmed),
+    T(long_index_is_copied_in_pieces),
+    T(equal_lengths_and_zero_clusters_are_told_by_the_index),
+    T(image_without_a_zero_cluster_says_so),
     T(copies_that_do_not_fit_are_refused),
     T(failing_reads_of_the_source_pass_up))

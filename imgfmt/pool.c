@@ -16,8 +16,8 @@ struct pool {
 	pthread_cond_t start, done;
 	unsigned nthreads, most; /* workers started, and wanted */
 	pthread_t *threads;
-	bool quit;
-	uint64_t run;  /* number of the current run */
+	bool quit, started; /* started: between pool_start and pool_wait */
+	uint64_t run;       /* number of the current run */
 	uint64_t born; /* of the last run before the workers were started */
 	unsigned busy; /* workers that have not finished it */
 	size_t n, next, failed_at;
@@ -93,15 +93,10 @@ start_workers(struct pool *p)
 		p->nthreads++;
 }
 
-int
-pool_run(struct pool *p, size_t n, int (*work)(void *arg, size_t i), void *arg)
+/* Give the workers n pieces.  Called and returns locked. */
+static void
+begin(struct pool *p, size_t n, int (*work)(void *arg, size_t i), void *arg)
 {
-	int rc;
-
-	if (inside)
-		return run_alone(n, work, arg);
-	pthread_mutex_lock(&p->turn);
-	pthread_mutex_lock(&p->lock);
 	if (n > 1)
 		start_workers(p);
 	p->n = n;
@@ -112,10 +107,65 @@ pool_run(struct pool *p, size_t n, int (*work)(void *arg, size_t i), void *arg)
 	p->busy = p->nthreads;
 	p->run++;
 	pthread_cond_broadcast(&p->start);
+}
+
+/* Help until all is done.  Called and returns locked. */
+static int
+finish(struct pool *p)
+{
 	do_pieces(p);
 	while (p->busy > 0)
 		pthread_cond_wait(&p->done, &p->lock);
-	rc = p->error;
+	return p->error;
+}
+
+/* Whoever started what is under way may ask for more: that must not wait. */
+static bool
+is_started(struct pool *p)
+{
+	bool started;
+
+	pthread_mutex_lock(&p->lock);
+	started = p->started;
+	pthread_mutex_unlock(&p->lock);
+	return started;
+}
+
+int
+pool_run(struct pool *p, size_t n, int (*work)(void *arg, size_t i), void *arg)
+{
+	int rc;
+
+	if (inside || is_started(p))
+		return run_alone(n, work, arg);
+	pthread_mutex_lock(&p->turn);
+	pthread_mutex_lock(&p->lock);
+	begin(p, n, work, arg);
+	rc = finish(p);
+	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->turn);
+	return rc;
+}
+
+void
+pool_start(
+    struct pool *p, size_t n, int (*work)(void *arg, size_t i), void *arg)
+{
+	pthread_mutex_lock(&p->turn);
+	pthread_mutex_lock(&p->lock);
+	p->started = true;
+	begin(p, n, work, arg);
+	pthread_mutex_unlock(&p->lock);
+}
+
+int
+pool_wait(struct pool *p)
+{
+	int rc;
+
+	pthread_mutex_lock(&p->lock);
+	rc = finish(p);
+	p->started = false;
 	pthread_mutex_unlock(&p->lock);
 	pthread_mutex_unlock(&p->turn);
 	return rc;

@@ -27,6 +27,16 @@ MUST_CHECK int pool_open(unsigned threads, struct pool **out);
 MUST_CHECK int pool_run(
     struct pool *pool, size_t n, int (*work)(void *arg, size_t i), void *arg);
 
+/*
+ * pool_run in two halves, for the calling thread to do other things between
+ * them: the workers begin, pool_wait helps them and gives the result.  Both
+ * are called by the same thread, outside any piece; in between, a pool_run by
+ * any thread does all its work in that thread.
+ */
+void pool_start(
+    struct pool *pool, size_t n, int (*work)(void *arg, size_t i), void *arg);
+MUST_CHECK int pool_wait(struct pool *pool);
+
 /* How many threads take part in a run. */
 unsigned pool_threads(const struct pool *pool);
 

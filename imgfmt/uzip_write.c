@@ -3,7 +3,9 @@
  * them to keep the pool busy, runs to be copied wait between them.  Then the
  * plain ones are encoded in parallel, and all enter the container in order:
  * every decision that shows in the file (what is a duplicate, what lies where)
- * is taken there, so that the number of threads does not show.
+ * is taken there, so that the number of threads does not show.  While the pool
+ * encodes one batch, its predecessor enters the container and callers fill its
+ * successor.
  */
 #include "uzip_write.h"
 
@@ -12,9 +14,9 @@
 #include "log.h"
 
 enum {
-	BATCH_BYTES = 4 << 20, /* plain bytes to wait for, at least */
-	BATCH_MOST = 32 << 20, /* and at most, if clusters allow */
-	PER_THREAD = 4,        /* clusters to wait for, at least */
+	BATCH_BYTES = 2 << 20, /* plain bytes to wait for, at least */
+	BATCH_MOST = 16 << 20, /* and at most, if clusters allow */
+	PER_THREAD = 16,       /* clusters to wait for, at least */
 	TASK_BYTES = 16 << 10, /* plain bytes worth waking a thread for */
 	ITEMS = 1024,
 	COPY_CLUSTERS = 16384, /* so that progress can be told */
@@ -53,11 +55,17 @@ judge_params(uint32_t nclusters, const struct uzip_params *p)
 	return 0;
 }
 
+static unsigned
+threads(const struct uzip_writer *w)
+{
+	return w->pool != NULL ? pool_threads(w->pool) : 1;
+}
+
 static uint32_t
 batch_size(const struct uzip_writer *w)
 {
 	uint32_t cluster = w->params.cluster;
-	uint32_t least = PER_THREAD * (w->pool ? pool_threads(w->pool) : 1);
+	uint32_t least = PER_THREAD * threads(w);
 	uint32_t n = BATCH_BYTES / cluster;
 
 	if (n < least)
@@ -68,22 +76,33 @@ batch_size(const struct uzip_writer *w)
 }
 
 static int
+allocate_batch(struct uzip_writer *w, struct uzip_batch *b)
+{
+	b->items = calloc(ITEMS, sizeof(*b->items));
+	b->packed = calloc(w->capacity, sizeof(*b->packed));
+	b->plain = malloc((size_t)w->capacity * w->params.cluster);
+	b->encoded = malloc(w->capacity * w->room);
+	return b->items == NULL || b->packed == NULL || b->plain == NULL ||
+		b->encoded == NULL
+	    ? -ENOMEM
+	    : 0;
+}
+
+static int
 allocate(struct uzip_writer *w)
 {
 	uint32_t cluster = w->params.cluster;
 	size_t tmp = w->most > cluster ? w->most : cluster;
+	int rc;
 
 	w->capacity = batch_size(w);
 	w->room = uzip_encode_room(w->params.codec, cluster);
-	w->items = calloc(ITEMS, sizeof(*w->items));
-	w->packed = calloc(w->capacity, sizeof(*w->packed));
-	w->plain = malloc((size_t)w->capacity * cluster);
-	w->encoded = malloc(w->capacity * w->room);
 	w->tmp = malloc(tmp);
-	return w->items == NULL || w->packed == NULL || w->plain == NULL ||
-		w->encoded == NULL || w->tmp == NULL
-	    ? -ENOMEM
-	    : 0;
+	if (w->tmp == NULL)
+		return -ENOMEM;
+	w->filled = &w->batch[0];
+	rc = allocate_batch(w, w->filled);
+	return rc == 0 && threads(w) > 1 ? allocate_batch(w, &w->batch[1]) : rc;
 }
 
 int
@@ -125,16 +144,20 @@ uzip_writer_close(struct uzip_writer *w)
 {
 	if (w == NULL)
 		return;
+	if (w->packing != NULL)
+		(void)!pool_wait(w->pool);
 	uzip_packers_close(w);
 	pthread_mutex_destroy(&w->lock);
 	uzip_sink_close(&w->sink);
 	uzip_map_clear(&w->seen);
 	uzip_entries_close(&w->entries);
 	uzip_copies_end(w);
-	free(w->items);
-	free(w->packed);
-	free(w->plain);
-	free(w->encoded);
+	for (size_t i = 0; i < 2; i++) {
+		free(w->batch[i].items);
+		free(w->batch[i].packed);
+		free(w->batch[i].plain);
+		free(w->batch[i].encoded);
+	}
 	free(w->tmp);
 	free(w->zero);
 	free(w);
@@ -148,82 +171,136 @@ slots_per_task(const struct uzip_writer *w)
 	return n > 0 ? n : 1;
 }
 
+/* A batch whose packing is under way is w->packing, any other w->filled. */
 static int
-pack_task(void *arg, size_t task)
+pack_slots(struct uzip_writer *w, struct uzip_batch *b, size_t task)
 {
-	struct uzip_writer *w = arg;
 	uint32_t per_task = slots_per_task(w);
 	uint32_t i = (uint32_t)task * per_task;
-	uint32_t end = w->slots - i < per_task ? w->slots : i + per_task;
+	uint32_t end = b->slots - i < per_task ? b->slots : i + per_task;
 	struct uzip_packer *p;
 	int rc = uzip_packer_get(w, &p);
 
 	if (rc < 0)
 		return rc;
 	for (; i < end && rc == 0; i++)
-		rc = uzip_pack(w, p, w->plain + (size_t)i * w->params.cluster,
-		    w->encoded + i * w->room, &w->packed[i]);
+		rc = uzip_pack(w, p, b->plain + (size_t)i * w->params.cluster,
+		    b->encoded + i * w->room, &b->packed[i]);
 	uzip_packer_put(w, p);
 	return rc;
 }
 
 static int
-pack_all(struct uzip_writer *w)
+pack_task(void *arg, size_t task)
+{
+	struct uzip_writer *w = arg;
+
+	return pack_slots(w, w->packing, task);
+}
+
+/* In this thread, or begin it in the pool: then the batch is w->packing. */
+static int
+pack(struct uzip_writer *w, struct uzip_batch *b)
 {
 	uint32_t per_task = slots_per_task(w);
-	size_t tasks = w->slots / per_task + (w->slots % per_task != 0);
+	size_t tasks = b->slots / per_task + (b->slots % per_task != 0);
 	int rc = 0;
 
-	if (w->pool != NULL && tasks > 1)
-		return pool_run(w->pool, tasks, pack_task, w);
+	if (threads(w) > 1 && tasks > 1) {
+		w->packing = b;
+		pool_start(w->pool, tasks, pack_task, w);
+		return 0;
+	}
 	for (size_t i = 0; i < tasks && rc == 0; i++)
-		rc = pack_task(w, i);
+		rc = pack_slots(w, b, i);
 	return rc;
 }
 
 static int
-emit_slots(struct uzip_writer *w, uint32_t first, uint32_t n)
+emit_slots(struct uzip_writer *w, const struct uzip_batch *b, uint32_t first,
+    uint32_t n)
 {
 	int rc = 0;
 
 	for (uint32_t i = first; i - first < n && rc == 0; i++)
 		rc = uzip_emit_packed(
-		    w, w->encoded + i * w->room, &w->packed[i]);
+		    w, b->encoded + i * w->room, &b->packed[i]);
 	return rc;
 }
 
-/* Let all that is queued enter the container. */
+/* Let all of a packed batch enter the container. */
 static int
-run_queue(struct uzip_writer *w)
+emit(struct uzip_writer *w, struct uzip_batch *b)
 {
-	int rc = pack_all(w);
+	int rc = 0;
 
-	for (size_t i = 0; i < w->nitems && rc == 0; i++) {
-		const struct uzip_item *item = &w->items[i];
+	for (size_t i = 0; i < b->nitems && rc == 0; i++) {
+		const struct uzip_item *item = &b->items[i];
 
 		if (item->kind == PLAIN)
-			rc = emit_slots(w, item->first, item->n);
+			rc = emit_slots(w, b, item->first, item->n);
 		else if (item->kind == ZEROES)
 			rc = uzip_emit_zeroes(w, item->n);
 		else
 			rc = uzip_emit_copies(
 			    w, item->from, item->first, item->n);
 	}
-	w->nitems = 0;
-	w->slots = 0;
-	w->copying = 0;
+	b->nitems = 0;
+	b->slots = 0;
+	b->copying = 0;
 	return rc;
+}
+
+/* Await the batch that is being packed, if any. */
+static int
+take_packed(struct uzip_writer *w, struct uzip_batch **out)
+{
+	int rc = w->packing != NULL ? pool_wait(w->pool) : 0;
+
+	*out = w->packing;
+	w->packing = NULL;
+	return rc;
+}
+
+/* Set about what is queued; the other batch is there to be filled. */
+static int
+run_queue(struct uzip_writer *w)
+{
+	struct uzip_batch *before, *b = w->filled;
+	int rc = take_packed(w, &before);
+
+	if (rc == 0)
+		rc = pack(w, b);
+	if (rc == 0 && before != NULL)
+		rc = emit(w, before);
+	if (w->packing != NULL)
+		w->filled = &w->batch[b == &w->batch[0]];
+	else if (rc == 0)
+		rc = emit(w, b);
+	return rc;
+}
+
+/* Let all that is queued enter the container. */
+static int
+drain(struct uzip_writer *w)
+{
+	struct uzip_batch *last = NULL;
+	int rc = run_queue(w);
+
+	if (rc == 0)
+		rc = take_packed(w, &last);
+	return rc == 0 && last != NULL ? emit(w, last) : rc;
 }
 
 /* Does item go on where the last one of the queue ends? */
 static bool
-continues(const struct uzip_writer *w, const struct uzip_item *item)
+continues(const struct uzip_batch *b, const struct uzip_item *item)
 {
 	const struct uzip_item *prev;
 
-	if (w->nitems == 0)
+	if (b->nitems == 0)
 		return false;
-	prev = &w->items[w->nitems - 1];
+	prev = &b->items[b->nitems - 1];
 	return prev->kind == item->kind && prev->from == item->from &&
 	    (item->kind == ZEROES || item->first - prev->first == prev->n);
 }
@@ -232,22 +309,27 @@ continues(const struct uzip_writer *w, const struct uzip_item *item)
 static bool
 is_due(const struct uzip_writer *w)
 {
-	return w->slots == 0 || w->slots == w->capacity || w->nitems == ITEMS ||
-	    w->copying >= COPY_CLUSTERS;
+	const struct uzip_batch *b = w->filled;
+
+	return (b->slots == 0 && w->packing == NULL) ||
+	    b->slots == w->capacity || b->nitems == ITEMS ||
+	    b->copying >= COPY_CLUSTERS;
 }
 
 static int
 queue(struct uzip_writer *w, const struct uzip_item *item)
 {
-	if (continues(w, item))
-		w->items[w->nitems - 1].n += item->n;
+	struct uzip_batch *b = w->filled;
+
+	if (continues(b, item))
+		b->items[b->nitems - 1].n += item->n;
 	else
-		w->items[w->nitems++] = *item;
+		b->items[b->nitems++] = *item;
 	w->given += item->n;
 	if (item->kind == PLAIN)
-		w->slots++;
+		b->slots++;
 	if (item->kind == COPIES)
-		w->copying += item->n;
+		b->copying += item->n;
 	return is_due(w) ? run_queue(w) : 0;
 }
 
@@ -270,7 +352,8 @@ uzip_writer_put(struct uzip_writer *w, const void *buf, size_t len)
 	if (rc == 0 && len > left)
 		return -EFBIG;
 	while (len > 0 && rc == 0) {
-		uint8_t *slot = w->plain + (size_t)w->slots * cluster;
+		struct uzip_batch *b = w->filled;
+		uint8_t *slot = b->plain + (size_t)b->slots * cluster;
 		size_t n = cluster - w->partial;
 
 		n = len < n ? len : n;
@@ -281,7 +364,7 @@ uzip_writer_put(struct uzip_writer *w, const void *buf, size_t len)
 		if (w->partial == cluster) {
 			w->partial = 0;
 			rc = queue(
-			    w, &(struct uzip_item){PLAIN, w->slots, 1, NULL});
+			    w, &(struct uzip_item){PLAIN, b->slots, 1, NULL});
 		}
 	}
 	return fail(w, rc);
@@ -350,7 +433,7 @@ give_rest(struct uzip_writer *w)
 		rc = uzip_writer_put(w, zeroes, pad);
 	if (rc == 0)
 		rc = uzip_writer_put_zero(w, w->n - w->given);
-	return rc == 0 ? run_queue(w) : rc;
+	return rc == 0 ? drain(w) : rc;
 }
 
 int

@@ -34,6 +34,17 @@ struct uzip_moves {
 	struct uzip_map single; /* by offset: what others took over */
 };
 
+/* Clusters on their way into the container. */
+struct uzip_batch {
+	struct uzip_item *items;
+	size_t nitems;
+	uint8_t *plain;   /* slots whole clusters, then partial bytes */
+	uint8_t *encoded; /* a room for each slot */
+	struct uzip_packed *packed;
+	uint32_t slots;
+	uint64_t copying; /* clusters to be copied in items */
+};
+
 struct uzip_writer {
 	struct uzip_params params;
 	uint8_t preamble[UZIP_PREAMBLE];
@@ -42,17 +53,15 @@ struct uzip_writer {
 	struct pool *pool;
 	int error; /* the first one: the image is spoilt */
 
-	/* What was asked for and is not yet in the container. */
-	struct uzip_item *items;
-	size_t nitems;
-	uint32_t given;   /* clusters, in the container or in items */
-	uint8_t *plain;   /* slots whole clusters, then partial bytes */
-	uint8_t *encoded; /* a room for each slot */
-	uint8_t *tmp;     /* most bytes, or one cluster */
-	struct uzip_packed *packed;
-	uint32_t capacity, slots;
-	uint32_t partial;
-	uint64_t copying; /* clusters to be copied in items */
+	/*
+	 * What was asked for and is not yet in the container: the batch that
+	 * is being filled, and before it the one that is being packed, or NULL.
+	 */
+	struct uzip_batch batch[2], *filled, *packing;
+	uint32_t capacity; /* slots of a batch */
+	uint32_t partial;  /* bytes behind the slots of filled */
+	uint32_t given;    /* clusters, in the container or in a batch */
+	uint8_t *tmp;      /* most bytes, or one cluster */
 
 	/* The container so far. */
 	struct uzip_sink sink;

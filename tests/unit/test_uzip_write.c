@@ -132,9 +132,9 @@ static void
 threads_and_portions_do_not_show_in_the_file(void)
 {
 	static const size_t steps[] = {1 << 20, 777, 4096, 40000};
-	scoped(bytes_free) struct bytes b = sample_data(4096, 150, true);
+	scoped(bytes_free) struct bytes b = sample_data(4096, 1700, true);
 	struct uzip_params params = {
-	    .codec = UZIP_ZLIB, .cluster = 4096, .dedup = true};
+	    .codec = UZIP_ZLIB, .level = 1, .cluster = 4096, .dedup = true};
 	scoped(bytes_free) struct bytes first =
 	    write_image(&params, &b, NULL, b.len);
 
@@ -146,6 +146,79 @@ threads_and_portions_do_not_show_in_the_file(void)
 		    write_image(&params, &b, pool, steps[threads - 1]);
 		CHECK(img.len == first.len &&
 		    memcmp(img.p, first.p, img.len) == 0);
+		pool_close(pool);
+	}
+}
+
+/* Of the plain bytes b, some given plain, some zero, some copied from base. */
+static struct bytes
+write_mixed(
+    const struct bytes *b, struct blkdev *base, struct pool *pool, int *rc)
+{
+	scoped(blkdev_closep) struct blkdev *to = kit_dev("", 0);
+	struct uzip_params params = {
+	    .codec = UZIP_ZLIB, .level = 1, .cluster = 4096, .dedup = true};
+	struct blkdev *out = NULL;
+	struct uzip_writer *w = NULL;
+	struct uzip_written written;
+	uint64_t seed = 3;
+	uint32_t n = (uint32_t)(b->len / 4096), run;
+
+	CHECK_EQ(blkdev_fault_open(blkdev_ref(to), &out), 0);
+	blkdev_fault_arm(out, FAULT_WRITE, (unsigned)*rc, -EIO, true);
+	CHECK_EQ(uzip_writer_open(out, 0, n, &params, pool, &w), 0);
+	*rc = 0;
+	for (uint32_t i = 0; i < n && *rc == 0; i += run) {
+		uint64_t kind = kit_random(&seed) % 8;
+
+		run = kind > 1 ? 1 : 1 + (uint32_t)kit_random(&seed) % 40;
+		if (run > n - i)
+			run = n - i;
+		if (kind == 0)
+			*rc = uzip_writer_put_from(w, base, i, run);
+		else if (kind == 1)
+			*rc = uzip_writer_put_zero(w, run);
+		else
+			*rc = uzip_writer_put(w, b->p + (size_t)i * 4096, 4096);
+	}
+	if (*rc == 0)
+		*rc = uzip_writer_finish(w, &written);
+	uzip_writer_close(w);
+	blkdev_close(out);
+	return kit_all(to);
+}
+
+static void
+threads_do_not_show_among_copies_nor_when_writing_fails(void)
+{
+	scoped(bytes_free) struct bytes b = sample_data(4096, 8000, true);
+	struct uzip_params params = {
+	    .codec = UZIP_ZLIB, .level = 1, .cluster = 4096, .dedup = true};
+	scoped(bytes_free) struct bytes img =
+	    write_image(&params, &b, NULL, b.len);
+	scoped(blkdev_closep) struct blkdev *base = NULL;
+	struct blkdev *lower = kit_dev(img.p, img.len);
+	int rc = 0;
+
+	CHECK_EQ(uzip_open(lower, 1 << 20, NULL, &base), 0);
+	scoped(bytes_free) struct bytes first =
+	    write_mixed(&b, base, NULL, &rc);
+	CHECK_EQ(rc, 0);
+	for (unsigned threads = 1; threads <= 3; threads++) {
+		struct pool *pool = NULL;
+
+		CHECK_EQ(pool_open(threads, &pool), 0);
+		rc = 0;
+		scoped(bytes_free) struct bytes again =
+		    write_mixed(&b, base, pool, &rc);
+		CHECK_EQ(rc, 0);
+		CHECK(again.len == first.len &&
+		    memcmp(again.p, first.p, first.len) == 0);
+		rc = 1;
+		scoped(bytes_free) struct bytes none =
+		    write_mixed(&b, base, pool, &rc);
+		CHECK_EQ(rc, -EIO);
+		CHECK(none.len < first.len);
 		pool_close(pool);
 	}
 }
@@ -512,6 +585,7 @@ levels_make_a_difference(void)
 	}
 TESTS(T(everything_written_decodes_as_kernels_do_it),
     T(threads_and_portions_do_not_show_in_the_file),
+    T(threads_do_not_show_among_copies_nor_when_writing_fails),
     T(incompressible_clusters_stay_within_the_strictest_bound),
     T(cluster_over_the_bound_is_named_with_advice),
     T(impossible_parameters_are_refused),

@@ -98,6 +98,44 @@ a_pool_does_each_piece_once(void)
 }
 
 static int
+ask_for_more(void *arg, size_t i)
+{
+	unsigned char done[10] = {0};
+	struct pool *pool = *(struct pool **)arg;
+
+	return i == 0 ? pool_run(pool, sizeof(done), mark, done) : 0;
+}
+
+static void
+a_pool_works_while_its_caller_does_other_things(void)
+{
+	unsigned char done[1000] = {0}, other[10] = {0};
+	struct pool *pool;
+	int once = 0;
+
+	for (unsigned threads = 1; threads <= 3; threads++) {
+		CHECK_EQ(pool_open(threads, &pool), 0);
+		for (int round = 0; round < 20; round++) {
+			pool_start(pool, sizeof(done), mark, done);
+			CHECK_EQ(pool_run(pool, sizeof(other), mark, other), 0);
+			CHECK_EQ(pool_wait(pool), 0);
+		}
+		pool_start(pool, 100, fail_from_ten, NULL);
+		CHECK_EQ(pool_run(pool, 100, fail_from_ten, NULL), -EIO);
+		CHECK_EQ(pool_wait(pool), -EIO);
+		pool_start(pool, 3, ask_for_more, &pool);
+		CHECK_EQ(pool_wait(pool), 0);
+		CHECK_EQ(pool_run(pool, sizeof(done), mark, done), 0);
+		pool_close(pool);
+	}
+	for (size_t i = 0; i < sizeof(done); i++)
+		once += done[i] == 63;
+	CHECK_EQ(once, 1000);
+	CHECK_EQ(other[0], 60);
+	CHECK_EQ(other[9], 60);
+}
+
+static int
 threads_now(void)
 {
 	DIR *tasks = opendir("/proc/self/task");
@@ -183,6 +221,8 @@ TESTS({"integers keep their byte order", integers_keep_their_byte_order},
 	crc32c_is_the_same_by_processor_and_by_table},
     {"bit runs agree with single bits", bit_runs_agree_with_single_bits},
     {"a pool does each piece once", a_pool_does_each_piece_once},
+    {"a pool works while its caller does other things",
+	a_pool_works_while_its_caller_does_other_things},
     {"a pool has no threads but while it is used",
 	a_pool_has_no_threads_but_while_it_is_used},
     {"file flags go to words and back", file_flags_go_to_words_and_back})

@@ -193,17 +193,17 @@ check "kill -9 of a user's leaves nothing" wait_clean
 check "and that is whole too" "$relive" check "$img.relive"
 
 # With ranges of ids, which only this test sees.
-if ! id games >/dev/null 2>&1 || ! command -v newuidmap >/dev/null ||
-	[ ! -e /etc/subuid ] || [ ! -e /etc/subgid ]; then
-	skip "owners are shown and changed" "no user 'games', newuidmap or /etc/subuid"
+if ! id games >/dev/null 2>&1 || ! command -v newuidmap >/dev/null; then
+	skip "owners are shown and changed" "no user 'games' or newuidmap"
 	end
 fi
-echo 'games:2000000:65536' >"$work/range"
+cp -a /etc "$work/etc"
+echo 'games:2000000:65536' | tee "$work/etc/subuid" >"$work/etc/subgid"
 ranged() { # ranged SCRIPT
 	unshare -m sh -c '
-		mount --make-rprivate / && mount --bind "$1" /etc/subuid &&
-		mount --bind "$1" /etc/subgid && shift && exec "$@"' sh \
-		"$work/range" setpriv --reuid games --regid games --clear-groups \
+		mount --make-rprivate / && mount --bind "$1" /etc && shift &&
+		exec "$@"' sh \
+		"$work/etc" setpriv --reuid games --regid games --clear-groups \
 		"$relive" shell "$img" -- sh -c "$1"
 }
 ranged 'stat -c %u:%g /etc/www && chown 65:66 /etc/www && echo x >>/etc/www' \

@@ -70,6 +70,7 @@ IMGFMT = \
 	imgfmt/part_mbr.c \
 	imgfmt/pool.c \
 	imgfmt/radix.c \
+	imgfmt/turn.c \
 	imgfmt/ufs_acl.c \
 	imgfmt/ufs_alloc.c \
 	imgfmt/ufs_attr.c \
@@ -123,6 +124,7 @@ FUSEFS = \
 	fusefs/fuse_dirs.c \
 	fusefs/fuse_flush.c \
 	fusefs/fuse_helper.c \
+	fusefs/fuse_loop.c \
 	fusefs/fuse_main.c \
 	fusefs/fuse_nodes.c \
 	fusefs/fuse_ops.c \

@@ -270,10 +270,7 @@ detach(struct server *server)
 
 /* -- serving --------------------------------------------------------------- */
 
-/*
- * One for each processor, and one that waits for the disk.  More cost much:
- * the kernel wakes them in turn, each when its caches are cold.
- */
+/* One for each processor, and one that waits for the disk. */
 static unsigned
 threads_wanted(const struct server *server)
 {
@@ -281,23 +278,6 @@ threads_wanted(const struct server *server)
 
 	n = n < THREADS_LEAST ? THREADS_LEAST : n;
 	return n < THREADS_MOST ? n : THREADS_MOST;
-}
-
-static int
-run_loop(struct server *server)
-{
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	unsigned threads = threads_wanted(server);
-	int rc;
-
-	if (config == NULL)
-		return -ENOMEM;
-	fuse_loop_cfg_set_clone_fd(config, 0);
-	fuse_loop_cfg_set_max_threads(config, threads);
-	fuse_loop_cfg_set_idle_threads(config, threads);
-	rc = fuse_session_loop_mt(server->fuse, config);
-	fuse_loop_cfg_destroy(config);
-	return rc < 0 ? rc : 0;
 }
 
 /*
@@ -385,7 +365,7 @@ serve_mounted(struct server *server, bool foreground, bool private)
 	if (rc < 0)
 		log_error("'%s': %s", server->dir, strerror(-rc));
 	else
-		rc = run_loop(server);
+		rc = loop_run(server->fuse, threads_wanted(server));
 	return rc;
 }
 

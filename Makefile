@@ -70,6 +70,7 @@ IMGFMT = \
 	imgfmt/part_mbr.c \
 	imgfmt/pool.c \
 	imgfmt/radix.c \
+	imgfmt/slab.c \
 	imgfmt/turn.c \
 	imgfmt/ufs_acl.c \
 	imgfmt/ufs_alloc.c \

@@ -152,6 +152,7 @@ give_memory_back(struct flusher *flusher, uint64_t *seen, bool *busy)
 	else if (*busy) {
 		*busy = false;
 		pthread_mutex_unlock(&flusher->lock);
+		blkdev_cache_give_back(flusher->server->session->cache);
 		compat_memory_give_back();
 		pthread_mutex_lock(&flusher->lock);
 	}

@@ -203,6 +203,12 @@ MUST_CHECK int blkdev_cache_open(struct blkdev *lower, uint64_t dirty_max,
 uint64_t blkdev_cache_dirty(struct blkdev *dev);
 
 /*
+ * The memory that busy times took and nothing needs now goes back to the
+ * system.  Any thread may call.
+ */
+void blkdev_cache_give_back(struct blkdev *dev);
+
+/*
  * Drop everything that was not handed down; the cache shows lower again.
  * Wants the caller's exclusion.
  */

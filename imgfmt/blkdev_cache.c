@@ -396,6 +396,7 @@ blkdev_cache_open(struct blkdev *lower, uint64_t dirty_max, uint64_t clean_max,
 	if (c == NULL)
 		return -ENOMEM;
 	c->dev = (struct blkdev){&cache_ops, lower->size, true, 0};
+	cache_map_init(&c->map);
 	c->lower = lower;
 	c->lower_end = lower->size;
 	c->dirty_max = dirty_max;
@@ -425,6 +426,16 @@ blkdev_cache_dirty(struct blkdev *dev)
 	    (dev->size != c->lower_end);
 	pthread_mutex_unlock(&c->lock);
 	return bytes;
+}
+
+void
+blkdev_cache_give_back(struct blkdev *dev)
+{
+	struct cache *c = cache_of(dev);
+
+	pthread_mutex_lock(&c->lock);
+	cache_map_give_back(&c->map);
+	pthread_mutex_unlock(&c->lock);
 }
 
 void

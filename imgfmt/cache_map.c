@@ -119,7 +119,7 @@ drop_blocks(struct cache_map *map, struct cache_leaf *leaf, uint64_t mask)
 			clean_unlink(map, b);
 		leaf->block[i] = NULL;
 		leaf->nblocks--;
-		free(b);
+		slab_put(&map->blocks, b);
 	}
 }
 
@@ -197,9 +197,9 @@ cache_map_touch(struct cache_map *map, struct cache_block *block)
 
 /* A new buffer in the place of block no, which has none. */
 static struct cache_block *
-block_make(struct cache_leaf *leaf, uint64_t no)
+block_make(struct cache_map *map, struct cache_leaf *leaf, uint64_t no)
 {
-	struct cache_block *b = malloc(sizeof(*b));
+	struct cache_block *b = slab_get(&map->blocks);
 
 	if (b == NULL)
 		return NULL;
@@ -221,7 +221,7 @@ cache_map_keep(struct cache_map *map, uint64_t no, const void *data)
 		return -ENOMEM;
 	assert(leaf->block[no % CACHE_LEAF] == NULL);
 	assert(!(leaf->trimmed & bit_of(no)));
-	b = block_make(leaf, no);
+	b = block_make(map, leaf, no);
 	if (b == NULL) {
 		leaf_free_if_empty(map, leaf);
 		return -ENOMEM;
@@ -241,7 +241,7 @@ cache_map_dirty(struct cache_map *map, uint64_t no, struct cache_block **out)
 		return -ENOMEM;
 	b = leaf->block[no % CACHE_LEAF];
 	if (b == NULL) {
-		b = block_make(leaf, no);
+		b = block_make(map, leaf, no);
 		if (b == NULL) {
 			leaf_free_if_empty(map, leaf);
 			return -ENOMEM;
@@ -427,8 +427,21 @@ cache_map_shrink(struct cache_map *map, uint64_t most)
 }
 
 void
+cache_map_give_back(struct cache_map *map)
+{
+	(void)slab_trim(&map->blocks);
+}
+
+void
+cache_map_init(struct cache_map *map)
+{
+	*map = (struct cache_map){.blocks.size = sizeof(struct cache_block)};
+}
+
+void
 cache_map_release(struct cache_map *map)
 {
 	cache_map_drop(map, 0, UINT64_MAX);
+	cache_map_give_back(map);
 	radix_release(&map->leaves);
 }

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "radix.h"
+#include "slab.h"
 
 enum {
 	CACHE_BLOCK = 4096,
@@ -48,7 +49,8 @@ struct cache_leaf {
 
 struct cache_map {
 	struct radix leaves;
-	struct cache_leaf *oldest, *newest;        /* dirty or trimmed */
+	struct slab blocks;                 /* memory of struct cache_block */
+	struct cache_leaf *oldest, *newest; /* dirty or trimmed */
 	struct cache_block *clean_old, *clean_new; /* least recently used... */
 	uint64_t nclean, ndirty, ntrimmed;
 	/*
@@ -108,6 +110,12 @@ void cache_map_end(struct cache_map *map, const struct cache_run *run, bool ok);
 
 /* Forget clean blocks until at most most are left. */
 void cache_map_shrink(struct cache_map *map, uint64_t most);
+
+/* Give memory to the system that no block needs now. */
+void cache_map_give_back(struct cache_map *map);
+
+/* An empty one. */
+void cache_map_init(struct cache_map *map);
 
 /* Forget everything. */
 void cache_map_release(struct cache_map *map);

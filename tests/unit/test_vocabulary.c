@@ -6,6 +6,7 @@
 #include "../../imgfmt/crc32c.h"
 #include "../../imgfmt/fflags.h"
 #include "../../imgfmt/pool.h"
+#include "../../imgfmt/slab.h"
 #include "../../imgfmt/turn.h"
 
 #include "check.h"
@@ -251,6 +252,52 @@ a_turn_is_passed_by_the_thread_that_has_one(void)
 	CHECK_EQ(passed, 1);
 }
 
+/* Whether object i still holds what was written to it. */
+static bool
+is_its_own(const uint8_t *object, size_t len, uint8_t i)
+{
+	for (size_t k = 0; k < len; k++)
+		if (object[k] != i)
+			return false;
+	return true;
+}
+
+static void
+objects_of_a_slab_are_apart_and_their_memory_is_used_again(void)
+{
+	enum { N = 3 * SLAB_PIECE + 5, LEN = 137 };
+	struct slab slab = {.size = LEN};
+	void *object[N];
+	size_t all;
+
+	CHECK_EQ(slab_trim(&slab), 0);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < N; i++) {
+			object[i] = slab_get(&slab);
+			memset(object[i], i, LEN);
+		}
+		/* Every other one goes and comes: the rest do not change. */
+		for (int i = 0; i < N; i += 2)
+			slab_put(&slab, object[i]);
+		CHECK_EQ(slab_trim(&slab), 0);
+		for (int i = 0; i < N; i += 2) {
+			object[i] = slab_get(&slab);
+			memset(object[i], i, LEN);
+		}
+		for (int i = 0; i < N; i++)
+			CHECK(is_its_own(object[i], LEN, (uint8_t)i));
+		for (int i = N - 1; i >= 0; i--)
+			slab_put(&slab, object[i]);
+	}
+	/* Four pieces in all, and what is left is one with an object in it. */
+	object[0] = slab_get(&slab);
+	all = slab_trim(&slab);
+	CHECK(all >= 3 * SLAB_PIECE * LEN && all < 4 * SLAB_PIECE * 2 * LEN);
+	slab_put(&slab, object[0]);
+	CHECK_EQ(slab_trim(&slab) * 3, all);
+	CHECK_EQ(slab_trim(&slab), 0);
+}
+
 TESTS({"integers keep their byte order", integers_keep_their_byte_order},
     {"crc32c is the one UFS stores", crc32c_is_the_one_ufs_stores},
     {"crc32c is the same by processor and by table",
@@ -263,4 +310,6 @@ TESTS({"integers keep their byte order", integers_keep_their_byte_order},
 	a_pool_has_no_threads_but_while_it_is_used},
     {"a turn is passed by the thread that has one",
 	a_turn_is_passed_by_the_thread_that_has_one},
+    {"objects of a slab are apart and their memory is used again",
+	objects_of_a_slab_are_apart_and_their_memory_is_used_again},
     {"file flags go to words and back", file_flags_go_to_words_and_back})

@@ -1,0 +1,31 @@
+/*
+ * Memory for many objects of one size that come and go together, such as the
+ * blocks of a cache.  It is taken from the system in pieces of many objects,
+ * whose pages are found in one call: malloc finds them one by one, and moves a
+ * heap's end back and forth.  Locks are the caller's business.
+ */
+#ifndef SLAB_H
+#define SLAB_H
+
+#include <stddef.h>
+
+enum { SLAB_PIECE = 64 }; /* objects in a piece */
+
+struct slab_piece;
+
+/* With size set and all else zero: nothing taken yet. */
+struct slab {
+	size_t size; /* of an object, bytes */
+	struct slab_piece *some, *empty;
+};
+
+/* Memory for an object, undefined; NULL: none left. */
+void *slab_get(struct slab *slab);
+
+/* Give an object's memory back to the slab, which keeps it. */
+void slab_put(struct slab *slab, void *object);
+
+/* Give to the system what no object needs now: bytes of it. */
+size_t slab_trim(struct slab *slab);
+
+#endif

@@ -76,8 +76,7 @@ followed(const struct ufs *fs, const struct ufs_cg *cg)
 
 /* The place in cg that is best for want: a fragment's index, or -1. */
 static int64_t
-place_in(
-    const struct ufs *fs, const struct ufs_cg *cg, const struct request *want)
+place_in(const struct ufs *fs, struct ufs_cg *cg, const struct request *want)
 {
 	uint64_t base = ufs_cgbase(&fs->sb, cg->cgx);
 	bool hinted = want->hint >= base && want->hint - base < cg->nfrags;

@@ -87,6 +87,13 @@ least(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
+/* How many blocks blk comes behind from, where block 0 follows the last. */
+static uint32_t
+behind(const struct ufs_cg *cg, uint32_t from, uint32_t blk)
+{
+	return blk >= from ? blk - from : blk + cg->nblocks - from;
+}
+
 /* A whole block became free or used. */
 static void
 change_cluster(struct ufs *fs, struct ufs_cg *cg, uint32_t blk, bool to_free)
@@ -139,10 +146,12 @@ ufs_cgmap_change(
 		return;
 	count_block(fs, cg, before, -1);
 	count_block(fs, cg, after, 1);
-	if (before == full_mask(fs))
+	if (before == full_mask(fs)) {
 		change_cluster(fs, cg, blk, false);
-	else if (after == full_mask(fs))
+	} else if (after == full_mask(fs)) {
 		change_cluster(fs, cg, blk, true);
+		cg->none_n = least(cg->none_n, behind(cg, cg->none_from, blk));
+	}
 	cg->dirty = true;
 	fs->sb_dirty = true;
 }
@@ -166,9 +175,37 @@ scan_blocks(
 	return end;
 }
 
+/*
+ * The first free block from start on, or nblocks.  Files' tails fill blocks
+ * ahead of the place that a search begins at: it does not pass over the same
+ * ones again and again.
+ */
+static uint32_t
+next_free(const struct ufs *fs, struct ufs_cg *cg, uint32_t start)
+{
+	uint32_t n = cg->nblocks, known = behind(cg, cg->none_from, start);
+	uint32_t from = start, blk = n;
+
+	if (known < cg->none_n)
+		from += cg->none_n - known;
+	else
+		known = 0;
+	if (from < n)
+		blk = scan_blocks(fs, cg, from, n);
+	if (blk == n) {
+		from = from < n ? 0 : from - n;
+		blk = scan_blocks(fs, cg, from, start);
+		if (blk >= start)
+			return n;
+	}
+	if (known == 0)
+		cg->none_from = start;
+	cg->none_n = known + behind(cg, start, blk);
+	return blk;
+}
+
 int64_t
-ufs_cgmap_find_block(
-    const struct ufs *fs, const struct ufs_cg *cg, uint32_t from)
+ufs_cgmap_find_block(const struct ufs *fs, struct ufs_cg *cg, uint32_t from)
 {
 	uint32_t start = from >> fs->sb.fragshift, blk;
 
@@ -176,13 +213,8 @@ ufs_cgmap_find_block(
 		return -1;
 	if (start >= cg->nblocks)
 		start = 0;
-	blk = scan_blocks(fs, cg, start, cg->nblocks);
-	if (blk >= cg->nblocks) {
-		blk = scan_blocks(fs, cg, 0, start);
-		if (blk >= start)
-			return -1;
-	}
-	return (int64_t)blk << fs->sb.fragshift;
+	blk = next_free(fs, cg, start);
+	return blk == cg->nblocks ? -1 : (int64_t)blk << fs->sb.fragshift;
 }
 
 /* Place of a maximal run of exactly len free fragments in mask; or -1. */

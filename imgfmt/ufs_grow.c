@@ -308,6 +308,7 @@ extend_last(struct ufs *fs, struct growth *g)
 	g->next.total.nffree += cg->cs.nffree - before.nffree;
 	cg->nfrags = nfrags;
 	cg->nblocks = nfrags >> fs->sb.fragshift;
+	cg->none_n = 0;
 	cg->dirty = true;
 }
 

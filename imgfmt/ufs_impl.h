@@ -62,6 +62,8 @@ struct ufs_cg {
 	uint32_t ninited; /* inodes that have been initialised (trap 31) */
 	struct ufs_csum cs;
 	uint32_t rotor, frotor, irotor;
+	/* None of these blocks is free, known; block 0 follows the last. */
+	uint32_t none_from, none_n;
 };
 
 struct ufs {
@@ -347,7 +349,7 @@ void ufs_cgmap_change(struct ufs *fs, struct ufs_cg *cg, uint32_t first,
     uint32_t n, bool to_free);
 /* The first fragment of a free block, searched from fragment from; -1. */
 int64_t ufs_cgmap_find_block(
-    const struct ufs *fs, const struct ufs_cg *cg, uint32_t from);
+    const struct ufs *fs, struct ufs_cg *cg, uint32_t from);
 /* n free fragments within a block that is partly used, the tightest fit; -1. */
 int64_t ufs_cgmap_find_frags(
     const struct ufs *fs, const struct ufs_cg *cg, uint32_t from, uint32_t n);

@@ -439,6 +439,60 @@ allocating_does_not_show_what_lies_behind_the_end(void)
 		}
 }
 
+/* The first free block from start on, around the group's end; or -1. */
+static int64_t
+walk_to_free(const struct ufs_cg *cg, uint32_t start)
+{
+	const struct ufs *fs = scratch.fs;
+
+	for (uint32_t i = 0; i < cg->nblocks; i++) {
+		uint32_t blk = (start + i) % cg->nblocks;
+
+		if (ufs_cgmap_block(fs, cg, blk) == (1u << fs->sb.frag) - 1)
+			return (int64_t)blk << fs->sb.fragshift;
+	}
+	return -1;
+}
+
+/* Take and free whole blocks and single fragments, wherever they lie. */
+static void
+the_next_free_block_is_found_from_anywhere(void)
+{
+	uint64_t seed = 11;
+
+	for (const struct scratch_shape *s = scratch_shapes; s->name; s++) {
+		struct ufs_cg *cg = NULL;
+		struct ufs *fs;
+		int wrong = 0, none = 0;
+
+		scratch_make(&scratch, s);
+		fs = scratch.fs;
+		CHECK_EQ(ufs_cg_get(fs, 0, &cg), 0);
+		for (int i = 0; i < 24000; i++) {
+			uint32_t r =
+			    (uint32_t)((seed = seed * 6364136223846793005u +
+					       1) >>
+				33);
+			uint32_t start = (r >> 8) % cg->nblocks;
+			uint32_t from = start << fs->sb.fragshift;
+			int64_t at = walk_to_free(cg, start);
+			bool to_free = r % 64 < (i / 8000 % 2 ? 40 : 2);
+
+			wrong += ufs_cgmap_find_block(fs, cg, from) != at;
+			none += at < 0;
+			if (to_free)
+				ufs_cgmap_change(
+				    fs, cg, from, fs->sb.frag, true);
+			else if (at >= 0)
+				ufs_cgmap_change(fs, cg, (uint32_t)at,
+				    r % 3 ? fs->sb.frag : 1, false);
+		}
+		CHECK_EQ(wrong, 0);
+		CHECK(none > 0);
+		scratch_close(&scratch);
+	}
+}
+
 #define T(name) \
 	{ \
 #name, name \
@@ -456,4 +510,5 @@ TESTS(T(appending_goes_from_fragments_to_blocks_to_indirect_blocks),
     T(files_written_from_start_to_end_are_contiguous),
     T(freed_blocks_are_trimmed), T(what_was_freed_is_used_again_first),
     T(an_inode_used_again_has_another_generation),
-    T(a_full_device_takes_what_fits))
+    T(a_full_device_takes_what_fits),
+    T(the_next_free_block_is_found_from_anywhere))

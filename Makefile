@@ -34,6 +34,7 @@ IMGFMT = \
 	imgfmt/blkdev_sparse.c \
 	imgfmt/cache_map.c \
 	imgfmt/compat.c \
+	imgfmt/compat_clone.c \
 	imgfmt/compat_confine.c \
 	imgfmt/compat_crc32c.c \
 	imgfmt/compat_ns.c \
@@ -116,6 +117,7 @@ IMGFMT = \
 	imgfmt/uzip_format.c \
 	imgfmt/uzip_index.c \
 	imgfmt/uzip_map.c \
+	imgfmt/uzip_pad.c \
 	imgfmt/uzip_read.c \
 	imgfmt/uzip_stream.c \
 	imgfmt/uzip_write.c \
@@ -193,6 +195,7 @@ MKIMAGE = \
 	mkimage/commit.c \
 	mkimage/commit_content.c \
 	mkimage/commit_raw.c \
+	mkimage/commit_share.c \
 	mkimage/commit_uzip.c \
 	mkimage/commit_verify.c \
 	mkimage/commit_warn.c \
@@ -346,6 +349,7 @@ UNIT = \
 	tests/unit/test_uzip_check \
 	tests/unit/test_uzip_copy \
 	tests/unit/test_uzip_fault \
+	tests/unit/test_uzip_pad \
 	tests/unit/test_uzip_parts \
 	tests/unit/test_uzip_write \
 	tests/unit/test_vocabulary \

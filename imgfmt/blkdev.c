@@ -9,6 +9,7 @@
 
 enum {
 	COPY_CHUNK = 1 << 20,
+	SHARE_LEAST = 128 << 10, /* more than two units, worth asking */
 	ZERO_CHUNK = 64 << 10,
 	HOLE = 64 << 10,
 };
@@ -185,17 +186,50 @@ copy_plain(struct blkdev *from, uint64_t from_off, struct blkdev *to,
 	return rc;
 }
 
+void
+blkdev_sharing(
+    struct blkdev *from, struct blkdev *to, struct blkdev_sharing *out)
+{
+	int src, dst;
+
+	*out = (struct blkdev_sharing){0};
+	if (blkdev_locate(from, 0, &src, &out->from) == 0 &&
+	    blkdev_locate(to, 0, &dst, &out->to) == 0)
+		out->unit = compat_clone_unit(src, dst);
+}
+
+static int
+check_copy(struct blkdev *from, uint64_t from_off, struct blkdev *to,
+    uint64_t to_off, uint64_t len)
+{
+	int rc = check_writable(to, to_off, len);
+
+	return rc == 0 && !in_range(from, from_off, len) ? -EINVAL : rc;
+}
+
 int
-blkdev_copy(struct blkdev *from, uint64_t from_off, struct blkdev *to,
+blkdev_share(struct blkdev *from, uint64_t from_off, struct blkdev *to,
     uint64_t to_off, uint64_t len)
 {
 	uint64_t src_off, dst_off;
-	int src, dst, rc = check_writable(to, to_off, len);
+	int src, dst, rc = check_copy(from, from_off, to, to_off, len);
 
 	if (rc < 0)
 		return rc;
-	if (!in_range(from, from_off, len))
-		return -EINVAL;
+	if (blkdev_locate(from, from_off, &src, &src_off) < 0 ||
+	    blkdev_locate(to, to_off, &dst, &dst_off) < 0)
+		return -EOPNOTSUPP;
+	return compat_clone_range(src, src_off, dst, dst_off, len);
+}
+
+/* Let the kernel copy what it can; the rest the plain way. */
+static int
+copy_by_kernel(struct blkdev *from, uint64_t from_off, struct blkdev *to,
+    uint64_t to_off, uint64_t len)
+{
+	uint64_t src_off, dst_off;
+	int src, dst;
+
 	while (len > 0) {
 		int64_t n;
 
@@ -210,6 +244,32 @@ blkdev_copy(struct blkdev *from, uint64_t from_off, struct blkdev *to,
 		len -= (uint64_t)n;
 	}
 	return copy_plain(from, from_off, to, to_off, len);
+}
+
+int
+blkdev_copy(struct blkdev *from, uint64_t from_off, struct blkdev *to,
+    uint64_t to_off, uint64_t len)
+{
+	struct blkdev_sharing s = {0};
+	uint64_t head = 0, mid = 0;
+	int rc = check_copy(from, from_off, to, to_off, len);
+
+	if (rc < 0)
+		return rc;
+	if (len >= SHARE_LEAST)
+		blkdev_sharing(from, to, &s);
+	if (s.unit > 0 && blkdev_sharing_gap(&s, from_off, to_off) == 0) {
+		head = blkdev_sharing_head(&s, from_off);
+		mid = (len - head) & -s.unit;
+	}
+	if (mid > 0 &&
+	    blkdev_share(from, from_off + head, to, to_off + head, mid) < 0)
+		head = mid = 0;
+	rc = copy_by_kernel(from, from_off, to, to_off, mid > 0 ? head : len);
+	if (rc < 0 || mid == 0)
+		return rc;
+	return copy_by_kernel(from, from_off + head + mid, to,
+	    to_off + head + mid, len - head - mid);
 }
 
 struct blkdev *

@@ -119,9 +119,45 @@ MUST_CHECK int blkdev_locate(
     struct blkdev *dev, uint64_t off, int *fd, uint64_t *file_off);
 
 /*
+ * How bytes of one device can be shared on the host's disk with another: both
+ * lie in files of one file system that does that, places there being multiples
+ * of unit.
+ */
+struct blkdev_sharing {
+	uint64_t unit;     /* bytes, a power of 2; 0: they cannot */
+	uint64_t from, to; /* what lies before each device's byte 0 there */
+};
+
+/* Find that out; both devices lie in their files as one piece. */
+void blkdev_sharing(
+    struct blkdev *from, struct blkdev *to, struct blkdev_sharing *out);
+
+/* By how many bytes to_off falls short of sharing with from_off: 0 .. unit - 1.
+ */
+static inline uint64_t
+blkdev_sharing_gap(
+    const struct blkdev_sharing *s, uint64_t from_off, uint64_t to_off)
+{
+	return (s->from + from_off - s->to - to_off) & (s->unit - 1);
+}
+
+/* How many bytes there are from from_off to the next place that is shared. */
+static inline uint64_t
+blkdev_sharing_head(const struct blkdev_sharing *s, uint64_t from_off)
+{
+	return -(s->from + from_off) & (s->unit - 1);
+}
+
+/*
+ * Share len bytes as blkdev_sharing says they can be.  -errno: copy them.
+ */
+MUST_CHECK int blkdev_share(struct blkdev *from, uint64_t from_off,
+    struct blkdev *to, uint64_t to_off, uint64_t len);
+
+/*
  * Copy len bytes, from from_off of from to to_off of to; the kernel does it
- * (copy_file_range, which shares extents where the filesystem can) where both
- * lie in files.  Errors as blkdev_read and blkdev_write.  from may be read by
+ * (copy_file_range), or they are shared, where both lie in files that let it.
+ * Errors as blkdev_read and blkdev_write.  from may be read by
  * others meanwhile.
  */
 MUST_CHECK int blkdev_copy(struct blkdev *from, uint64_t from_off,

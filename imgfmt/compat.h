@@ -27,6 +27,20 @@ MUST_CHECK int64_t compat_copy_range(
     int from, uint64_t from_off, int to, uint64_t to_off, uint64_t len);
 
 /*
+ * Whether the file to can share bytes with the file from on disk: the bytes,
+ * a power of 2, of which places and lengths must be multiples; 0: it cannot.
+ * Changes nothing.
+ */
+uint32_t compat_clone_unit(int from, int to);
+
+/*
+ * Let len bytes at to_off of to share those at from_off of from.  -errno of
+ * the system's; then nothing may be relied on but that they can be written.
+ */
+MUST_CHECK int compat_clone_range(
+    int from, uint64_t from_off, int to, uint64_t to_off, uint64_t len);
+
+/*
  * Let everything written to the file system that fd lies on reach it.
  * -errno of syncfs(2).
  */

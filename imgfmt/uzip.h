@@ -93,6 +93,13 @@ MUST_CHECK int uzip_count(struct blkdev *dev, struct uzip_counts *out);
 MUST_CHECK int uzip_has_zero(struct blkdev *dev);
 
 /*
+ * The bytes of the container from the first to the last of clusters first ..
+ * first + n - 1 that have some of their own.  Errors as uzip_span.
+ */
+MUST_CHECK int uzip_extent(
+    struct blkdev *dev, uint32_t first, uint32_t n, uint64_t *bytes);
+
+/*
  * How many of clusters first .. first + n - 1, from the first on, are zero ones
  * as far as the index tells in large pieces: it does not of the image's last.
  */
@@ -141,6 +148,15 @@ struct uzip_params {
 	bool dedup;
 	bool keep_zeroes; /* -Z: zero clusters are compressed too */
 	/*
+	 * How the container that clusters are copied from can share its bytes
+	 * with the new image's file.  Copied clusters that lie suitably do.
+	 * Where at least share_least bytes are copied in a row, a cluster
+	 * before them is padded so that they do (formats.md 1.5, slack); 0:
+	 * nowhere.
+	 */
+	struct blkdev_sharing sharing;
+	uint64_t share_least;
+	/*
 	 * Another image's 128 bytes, kept but for letter and version where
 	 * those do not fit codec and dedup; NULL: mkuzip's (formats.md 1.2).
 	 */
@@ -186,6 +202,9 @@ MUST_CHECK int uzip_writer_put_from(
 struct uzip_written {
 	uint64_t bytes; /* of the container, padded to 512 */
 	uint64_t compressed, copied, zero, backref; /* clusters */
+	/* Bytes of copied clusters that are shared, and that are not; those of
+	 * compressed ones; and what pads either. */
+	uint64_t shared_bytes, copied_bytes, compressed_bytes, padding;
 };
 
 /*

@@ -103,19 +103,24 @@ note_move(struct uzip_writer *w, const struct uzip *u, uint64_t off,
 	    &w->moves.single, &(struct uzip_place){off, to, (uint32_t)len});
 }
 
+int
+uzip_copy_done(struct uzip_writer *w, const struct uzip *u,
+    const struct uzip_span *span, uint64_t to)
+{
+	int rc = uzip_emit_entry(w, to);
+
+	w->count.copied++;
+	return rc < 0 ? rc : note_move(w, u, span->off, span->len, to);
+}
+
 /* Append a span as it is. */
 static int
 copy_span(struct uzip_writer *w, struct uzip *u, const struct uzip_span *span)
 {
-	uint64_t off = w->sink.pos;
+	uint64_t to = w->sink.pos;
 	int rc = uzip_sink_copy(&w->sink, u->lower, span->off, span->len);
 
-	if (rc == 0)
-		rc = uzip_emit_entry(w, off);
-	if (rc < 0)
-		return rc;
-	w->count.copied++;
-	return note_move(w, u, span->off, span->len, off);
+	return rc < 0 ? rc : uzip_copy_done(w, u, span, to);
 }
 
 static int
@@ -146,6 +151,7 @@ copy_payload(struct uzip_writer *w, const struct uzip_worker *worker,
 	if (rc < 0)
 		return rc;
 	w->count.copied++;
+	w->count.copied_bytes += got->used;
 	return 0;
 }
 
@@ -193,9 +199,8 @@ copy_cluster(struct uzip_writer *w, struct uzip *u, uint32_t i)
 	return copy_span(w, u, &span);
 }
 
-/* Append all of a stretch. */
-static int
-copy_stretch(
+int
+uzip_copy_stretch(
     struct uzip_writer *w, struct uzip *u, const struct uzip_stretch *s)
 {
 	uint64_t off = s->entry[0], len = s->entry[s->n] - off;
@@ -220,6 +225,28 @@ is_plain(const struct uzip_writer *w, const struct uzip_stretch *s)
 	    is_behind(&w->moves, s->entry[0]);
 }
 
+/* Of n clusters, copy a stretch that is plain, or the part that is padded. */
+static int
+copy_plain(struct uzip_writer *w, struct uzip *u, uint32_t first, uint32_t n,
+    uint32_t *done)
+{
+	struct uzip_stretch *s = w->stretch;
+	uint64_t bytes = 0;
+	int rc = 0;
+
+	*done = 0;
+	if (uzip_sink_gap(&w->sink, s->entry[0]) > 0 &&
+	    w->params.share_least > 0) {
+		rc = uzip_extent(&u->dev, first, n, &bytes);
+		if (rc == 0 && bytes >= w->params.share_least)
+			rc = uzip_pad_before(w, u, s, done);
+	}
+	if (rc < 0 || *done > 0)
+		return rc;
+	*done = s->n;
+	return uzip_copy_stretch(w, u, s);
+}
+
 static int
 copy_some(struct uzip_writer *w, struct uzip *u, uint32_t first, uint32_t n,
     uint32_t *done)
@@ -229,9 +256,9 @@ copy_some(struct uzip_writer *w, struct uzip *u, uint32_t first, uint32_t n,
 
 	if (rc < 0)
 		return rc;
-	*done = s->n > 0 ? s->n : 1;
 	if (is_plain(w, s))
-		return copy_stretch(w, u, s);
+		return copy_plain(w, u, first, n, done);
+	*done = s->n > 0 ? s->n : 1;
 	for (uint32_t i = 0; i < *done && rc == 0; i++)
 		rc = copy_cluster(w, u, first + i);
 	return rc;

@@ -153,6 +153,9 @@ emit_encoded(
 	if (rc < 0)
 		return rc;
 	w->count.compressed++;
+	w->count.compressed_bytes += k->len;
+	w->open_end = w->sink.pos;
+	w->open_len = k->len;
 	if (!w->params.dedup || same != NULL)
 		return 0;
 	return uzip_map_add(
@@ -216,6 +219,7 @@ uzip_emit_zeroes(struct uzip_writer *w, uint32_t n)
 	if (!w->params.keep_zeroes) {
 		w->count.zero += n;
 		w->last_off = n > 0 ? w->sink.pos : w->last_off;
+		w->open_end = n > 0 ? 0 : w->open_end;
 		return uzip_entries_fill(&w->entries, w->sink.pos, n);
 	}
 	rc = prepare_zero(w);

@@ -435,6 +435,32 @@ uzip_has_zero(struct blkdev *dev)
 }
 
 int
+uzip_extent(struct blkdev *dev, uint32_t first, uint32_t n, uint64_t *bytes)
+{
+	struct uzip_index *x = &((struct uzip *)dev)->index;
+	struct uzip_span a = {.kind = UZIP_BACKREF}, b = a;
+	bool last;
+	int rc = 0;
+
+	*bytes = 0;
+	while (n > 0 && rc == 0 && a.kind == UZIP_BACKREF) {
+		rc = uzip_index_span(x, first, &a, &last);
+		first++;
+		n--;
+	}
+	b = a;
+	for (uint32_t i = n; i > 0 && rc == 0; i--) {
+		rc = uzip_index_span(x, first + i - 1, &b, &last);
+		if (b.kind != UZIP_BACKREF)
+			break;
+		b = a;
+	}
+	if (rc == 0 && a.kind != UZIP_BACKREF)
+		*bytes = b.off + b.len - a.off;
+	return rc;
+}
+
+int
 uzip_zero_run(struct blkdev *dev, uint32_t first, uint32_t n, uint32_t *zero)
 {
 	struct uzip_index *x = &((struct uzip *)dev)->index;

@@ -5,7 +5,8 @@
 enum {
 	BUFFER = 2 << 20,      /* more than any cluster takes */
 	SMALL_COPY = 64 << 10, /* cheaper to read than to ask the kernel */
-	LONG_COPY = 64 << 20,  /* long enough not to wait for more */
+	SMALL_SHARE = 16 << 10,
+	LONG_COPY = 64 << 20, /* long enough not to wait for more */
 };
 
 int
@@ -53,28 +54,87 @@ flush_buffer(struct uzip_sink *k)
 	return rc;
 }
 
+uint64_t
+uzip_sink_gap(const struct uzip_sink *k, uint64_t off)
+{
+	return k->sharing.unit == 0
+	    ? 0
+	    : blkdev_sharing_gap(&k->sharing, off, k->base + k->pos);
+}
+
+/* The first n bytes of the pending copy are settled. */
+static void
+advance(struct uzip_sink *k, uint64_t n, uint64_t *count)
+{
+	k->from_off += n;
+	k->from_len -= n;
+	*count += n;
+}
+
+/* Let the first n bytes of the pending copy, not many, join the buffer. */
+static int
+copy_to_buffer(struct uzip_sink *k, uint64_t n)
+{
+	int rc = k->len + n > BUFFER ? flush_buffer(k) : 0;
+
+	if (rc == 0)
+		rc = blkdev_read(
+		    k->from, k->from_off, k->buf + k->len, (size_t)n);
+	if (rc < 0)
+		return rc;
+	k->len += (size_t)n;
+	advance(k, n, &k->copied);
+	return 0;
+}
+
+/*
+ * Share the pending copy's middle.  What is before it goes with the buffer,
+ * which so ends where the shared part begins; what is behind it is still
+ * pending then.
+ */
+static int
+share_copy(struct uzip_sink *k)
+{
+	const struct blkdev_sharing *s = &k->sharing;
+	uint64_t at = k->pos - k->from_len, head, mid;
+	int rc;
+
+	if (s->unit == 0 || k->from_len < SMALL_SHARE + s->unit ||
+	    blkdev_sharing_gap(s, k->from_off, k->base + at) != 0)
+		return 0;
+	head = blkdev_sharing_head(s, k->from_off);
+	mid = (k->from_len - head) & -s->unit;
+	rc = copy_to_buffer(k, head);
+	if (rc == 0)
+		rc = flush_buffer(k);
+	if (rc == 0)
+		rc = reach(k, k->pos);
+	if (rc == 0 &&
+	    blkdev_share(
+		k->from, k->from_off, k->out, k->base + at + head, mid) == 0)
+		advance(k, mid, &k->shared);
+	return rc;
+}
+
 /* Settle the pending copy: small ones join the buffer. */
 static int
 flush_copy(struct uzip_sink *k)
 {
+	int rc = share_copy(k);
 	uint64_t n = k->from_len;
-	int rc = 0;
 
-	if (n == 0)
-		return 0;
-	if (k->len + n > BUFFER || n > SMALL_COPY)
-		rc = flush_buffer(k);
-	if (rc == 0 && n <= SMALL_COPY) {
-		rc = blkdev_read(
-		    k->from, k->from_off, k->buf + k->len, (size_t)n);
-		k->len += (size_t)n;
-	} else if (rc == 0) {
+	if (rc < 0 || n == 0)
+		return rc;
+	if (n <= SMALL_COPY)
+		return copy_to_buffer(k, n);
+	rc = flush_buffer(k);
+	if (rc == 0)
 		rc = reach(k, k->pos);
-		if (rc == 0)
-			rc = blkdev_copy(k->from, k->from_off, k->out,
-			    k->base + k->pos - n, n);
-	}
-	k->from_len = 0;
+	if (rc == 0)
+		rc = blkdev_copy(
+		    k->from, k->from_off, k->out, k->base + k->pos - n, n);
+	if (rc == 0)
+		advance(k, n, &k->copied);
 	return rc;
 }
 

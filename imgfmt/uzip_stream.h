@@ -15,6 +15,8 @@ struct uzip_sink {
 	size_t len;
 	struct blkdev *from; /* the pending copy, the last bytes before pos */
 	uint64_t from_off, from_len;
+	struct blkdev_sharing sharing; /* of sources with out; or all zero */
+	uint64_t shared, copied;       /* bytes of copies, settled */
 };
 
 /* Start at pos.  -ENOMEM. */
@@ -25,9 +27,18 @@ void uzip_sink_close(struct uzip_sink *k); /* drops what is not flushed */
 /* Append len bytes. */
 MUST_CHECK int uzip_sink_put(struct uzip_sink *k, const void *p, size_t len);
 
-/* Append len bytes at off of from, which stays borrowed until a flush. */
+/*
+ * Append len bytes at off of from, which stays borrowed until a flush.  What
+ * lies suitably is shared with it, if sharing is set.
+ */
 MUST_CHECK int uzip_sink_copy(
     struct uzip_sink *k, struct blkdev *from, uint64_t off, uint64_t len);
+
+/*
+ * How many bytes must be put before those at off of from can be shared; where
+ * sharing is not set, 0.
+ */
+uint64_t uzip_sink_gap(const struct uzip_sink *k, uint64_t off);
 
 /* Write what waits.  out grows as needed. */
 MUST_CHECK int uzip_sink_flush(struct uzip_sink *k);

@@ -135,6 +135,7 @@ uzip_writer_open(struct blkdev *out, uint64_t base, uint32_t nclusters,
 		uzip_writer_close(w);
 		return rc;
 	}
+	w->sink.sharing = params->sharing;
 	*w_out = w;
 	return 0;
 }
@@ -456,6 +457,8 @@ uzip_writer_finish(struct uzip_writer *w, struct uzip_written *out)
 	if (rc == 0)
 		rc = write_header(w);
 	w->count.bytes = w->sink.pos;
+	w->count.shared_bytes = w->sink.shared;
+	w->count.copied_bytes += w->sink.copied;
 	*out = w->count;
 	return fail(w, rc);
 }

@@ -10,6 +10,7 @@
 #include "uzip_map.h"
 #include "uzip_stream.h"
 
+struct uzip;
 struct uzip_item;
 struct uzip_packer;
 struct uzip_stretch;
@@ -67,6 +68,8 @@ struct uzip_writer {
 	struct uzip_sink sink;
 	struct uzip_entries entries;
 	uint64_t last_off; /* of the last cluster that is no back-reference */
+	uint64_t open_end; /* where the last one ends if it may be padded */
+	uint64_t open_len; /* and its bytes */
 	struct uzip_map seen; /* by hash: what was compressed, with dedup */
 	struct uzip_moves moves;
 	struct uzip_stretch *stretch; /* room for one, once needed */
@@ -110,5 +113,21 @@ MUST_CHECK int uzip_emit_copies(
 
 /* Forget what was copied, and free its room. */
 void uzip_copies_end(struct uzip_writer *w);
+
+/* Append all of a stretch of u, which is not empty. */
+MUST_CHECK int uzip_copy_stretch(
+    struct uzip_writer *w, struct uzip *u, const struct uzip_stretch *s);
+
+/* The bytes of a cluster of u, stored at span, were appended at to. */
+MUST_CHECK int uzip_copy_done(struct uzip_writer *w, const struct uzip *u,
+    const struct uzip_span *span, uint64_t to);
+
+/*
+ * Before a stretch of u is copied that could be shared but for a gap: pad what
+ * was compressed just before, or else copy clusters up to one that is padded,
+ * which *done counts.  Where none has room all stays as it is.
+ */
+MUST_CHECK int uzip_pad_before(struct uzip_writer *w, struct uzip *u,
+    struct uzip_stretch *s, uint32_t *done);
 
 #endif

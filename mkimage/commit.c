@@ -289,6 +289,23 @@ write_part(struct commit *c, const char *path, bool as_uzip)
 	return outfile_commit(done);
 }
 
+static void
+report_written(const struct uzip_written *w)
+{
+	if (w->bytes == 0)
+		return;
+	log_info("clusters: %llu copied, %llu compressed, %llu zero, "
+		 "%llu shared",
+	    (unsigned long long)w->copied, (unsigned long long)w->compressed,
+	    (unsigned long long)w->zero, (unsigned long long)w->backref);
+	log_debug("bytes: %llu on disk shared with the base, %llu copied, "
+		  "%llu compressed, %llu of padding",
+	    (unsigned long long)w->shared_bytes,
+	    (unsigned long long)w->copied_bytes,
+	    (unsigned long long)w->compressed_bytes,
+	    (unsigned long long)w->padding);
+}
+
 /* Say what was written to path, or why it was not; rc again. */
 static int
 report(struct commit *c, const char *path, int rc)
@@ -308,13 +325,7 @@ report(struct commit *c, const char *path, int rc)
 	else
 		log_info("'%s': image of %llu bytes (%+lld)", path,
 		    (unsigned long long)c->report_new, grew);
-	if (c->written.bytes > 0)
-		log_info("clusters: %llu copied, %llu compressed, %llu zero, "
-			 "%llu shared",
-		    (unsigned long long)c->written.copied,
-		    (unsigned long long)c->written.compressed,
-		    (unsigned long long)c->written.zero,
-		    (unsigned long long)c->written.backref);
+	report_written(&c->written);
 	c->written = (struct uzip_written){0};
 	return 0;
 }

@@ -55,6 +55,13 @@ MUST_CHECK int commit_uzip_decide(
     struct commit *c, struct commit_uzip_how *how);
 void commit_uzip_how_release(struct commit_uzip_how *how);
 
+/*
+ * What the base's uzip, where it is incremental, is to share with one that is
+ * written to out by plan: sharing and share_least of p.
+ */
+MUST_CHECK int commit_share(struct commit *c, const struct plan *plan,
+    struct blkdev *out, struct uzip_params *p);
+
 /* Write the merged device as a uzip to base of out; *len is its length. */
 MUST_CHECK int commit_write_uzip(struct commit *c,
     const struct commit_uzip_how *how, struct blkdev *out, uint64_t base,

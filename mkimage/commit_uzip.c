@@ -186,12 +186,15 @@ commit_write_uzip(struct commit *c, const struct commit_uzip_how *how,
 	scoped(freep) uint8_t *buf = malloc(BATCH + how->params.cluster);
 	struct writing wr = {
 	    .c = c, .how = how, .out = out, .base = base, .buf = buf};
-	int rc;
+	struct uzip_params params = how->params;
+	int rc = buf == NULL ? -ENOMEM : 0;
 
-	if (buf == NULL)
-		return -ENOMEM;
+	if (rc == 0 && how->incremental)
+		rc = commit_share(c, &how->plan, out, &params);
+	if (rc < 0)
+		return rc;
 	rc = uzip_writer_open(
-	    out, base, how->plan.nclusters, &how->params, c->pool, &wr.w);
+	    out, base, how->plan.nclusters, &params, c->pool, &wr.w);
 	if (rc < 0)
 		return rc;
 	progress_start(&wr.bar, "committing",

@@ -1,0 +1,75 @@
+/* Files that share bytes on disk: reflinks. */
+#include "compat.h"
+
+#if defined(__linux__)
+
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/statvfs.h>
+
+enum { UNIT_MOST = 64 << 10 }; /* some network's are no block sizes */
+
+static int
+clone_range(int to, const struct file_clone_range *range)
+{
+	int rc;
+
+	do
+		rc = ioctl(to, FICLONERANGE, range);
+	while (rc < 0 && errno == EINTR);
+	return rc < 0 ? -errno : 0;
+}
+
+/* Nothing, from the end of from, is cloned wherever anything can be. */
+uint32_t
+compat_clone_unit(int from, int to)
+{
+	struct file_clone_range range = {.src_fd = from};
+	struct statvfs fs;
+	struct stat st;
+
+	if (fstat(from, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    fstatvfs(to, &fs) < 0)
+		return 0;
+	range.src_offset = (uint64_t)st.st_size;
+	if (fs.f_bsize > UNIT_MOST || (fs.f_bsize & (fs.f_bsize - 1)) != 0 ||
+	    clone_range(to, &range) < 0)
+		return 0;
+	return (uint32_t)fs.f_bsize;
+}
+
+int
+compat_clone_range(
+    int from, uint64_t from_off, int to, uint64_t to_off, uint64_t len)
+{
+	const struct file_clone_range range = {.src_fd = from,
+	    .src_offset = from_off,
+	    .src_length = len,
+	    .dest_offset = to_off};
+
+	return clone_range(to, &range);
+}
+
+#else /* FreeBSD: ZFS clones by itself in copy_file_range(2) */
+
+uint32_t
+compat_clone_unit(int from, int to)
+{
+	(void)from;
+	(void)to;
+	return 0;
+}
+
+int
+compat_clone_range(
+    int from, uint64_t from_off, int to, uint64_t to_off, uint64_t len)
+{
+	(void)from;
+	(void)from_off;
+	(void)to;
+	(void)to_off;
+	(void)len;
+	return -EOPNOTSUPP;
+}
+
+#endif

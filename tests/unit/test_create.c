@@ -269,6 +269,13 @@ several_groups_hold_a_tree(void)
 	tree_release(&t);
 }
 
+/* The engine looks at it once, before the first test is over. */
+__attribute__((constructor)) static void
+fix_the_time(void)
+{
+	setenv("SOURCE_DATE_EPOCH", "1600000000", 1);
+}
+
 static void
 the_same_tree_gives_the_same_layout(void)
 {
@@ -277,7 +284,6 @@ the_same_tree_gives_the_same_layout(void)
 	struct tree t;
 	int wrong = 0;
 
-	setenv("SOURCE_DATE_EPOCH", "1600000000", 1);
 	make_random(&t, 3, FILES);
 	(void)lay_out(&t, &plain, &one);
 	(void)lay_out(&t, &plain, &two);

@@ -120,6 +120,7 @@ IMGFMT = \
 	imgfmt/uzip_pad.c \
 	imgfmt/uzip_read.c \
 	imgfmt/uzip_stream.c \
+	imgfmt/uzip_table.c \
 	imgfmt/uzip_write.c \
 
 FUSEFS = \

@@ -3,28 +3,17 @@
 #include <string.h>
 
 #include "log.h"
+#include "uzip_table.h"
 
 enum {
 	PAGE_ENTRIES = 512, /* and one more, so that each page is enough */
 	PAGES = 64,
-	SCAN_ENTRIES = 8192,
-	TABLE_MOST = 1 << 25, /* clusters; 400 MiB */
 };
 
 struct uzip_page {
 	bool valid;
 	uint32_t number;
 	uint64_t entry[PAGE_ENTRIES + 1];
-};
-
-/* How the parse describes a cluster beside its offset. */
-static const uint32_t LEN_BACKREF = 1u << 30; /* or-ed to the length */
-static const uint32_t LEN_BAD = 1u << 31;
-
-struct uzip_table {
-	uint32_t last; /* last cluster that is no back-reference */
-	uint64_t *off;
-	uint32_t *len;
 };
 
 /* Turn an entry as it was read into its offset, in place. */
@@ -39,199 +28,20 @@ decode_entry(uint64_t *entry)
 }
 
 static int
-read_raw(struct uzip_index *x, uint64_t first, size_t count, uint64_t *entry)
+read_raw(
+    const struct uzip_index *x, uint64_t first, size_t count, uint64_t *entry)
 {
 	return blkdev_read(x->dev, uzip_entry_at(first), entry, count * 8);
 }
 
-/* Read entries first .. first + count - 1. */
-static int
-read_entries(
-    struct uzip_index *x, uint64_t first, size_t count, uint64_t *entry)
+int
+uzip_index_read(
+    const struct uzip_index *x, uint64_t first, size_t count, uint64_t *entry)
 {
 	int rc = read_raw(x, first, count, entry);
 
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		(void)decode_entry(&entry[i]);
-	return rc;
-}
-
-/*
- * The whole parse.  It follows the kernel's (formats.md 1.5) entry by entry;
- * frontier is the end of the last span so far, the kernel keeps one less.
- */
-struct parse {
-	struct uzip_index *x;
-	struct uzip_table *t;
-	uint32_t *stored; /* clusters with bytes of their own, ascending */
-	uint32_t nstored;
-	uint32_t next; /* entries before it are below the frontier */
-	uint64_t frontier;
-	uzip_index_fault *fault;
-	void *arg;
-};
-
-static void
-parse_fault(struct parse *p, uint32_t i, const char *what)
-{
-	p->t->len[i] = LEN_BAD;
-	if (p->fault != NULL)
-		p->fault(p->arg, i, uzip_entry_at(i), what);
-}
-
-static bool
-in_container(const struct uzip_index *x, uint64_t off)
-{
-	return off >= x->start && off <= x->dev->size;
-}
-
-/* Give i the length of the first stored cluster with its offset. */
-static void
-parse_backref(struct parse *p, uint32_t i)
-{
-	const struct uzip_table *t = p->t;
-	uint32_t lo = 0, hi = p->nstored;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (t->off[p->stored[mid]] < t->off[i])
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == p->nstored || t->off[p->stored[lo]] != t->off[i])
-		parse_fault(p, i, "refers back to where no cluster begins");
-	else
-		t->len[i] = t->len[p->stored[lo]] | LEN_BACKREF;
-}
-
-/*
- * Where the span of cluster i ends: the next entry at or past the frontier.
- * Those skipped stay below it, as it only grows: so each is seen once.
- */
-static uint64_t
-next_entry(struct parse *p, uint32_t i)
-{
-	const struct uzip_index *x = p->x;
-
-	if (p->next <= i)
-		p->next = i + 1;
-	while (p->next < x->n &&
-	    (p->t->off[p->next] < p->frontier ||
-		p->t->off[p->next] > x->dev->size))
-		p->next++;
-	return p->next < x->n ? p->t->off[p->next] : x->end;
-}
-
-static void
-parse_normal(struct parse *p, uint32_t i)
-{
-	struct uzip_table *t = p->t;
-	uint64_t end = next_entry(p, i);
-
-	if (end < p->frontier || end < t->off[i]) {
-		parse_fault(p, i, "lies behind the end that the index states");
-		return;
-	}
-	t->last = i;
-	p->frontier = end;
-	/* Too long is judged when the last cluster is known. */
-	end -= t->off[i];
-	t->len[i] = end > p->x->most ? p->x->most + 1 : (uint32_t)end;
-	if (end > 0)
-		p->stored[p->nstored++] = i;
-}
-
-static void
-parse_entries(struct parse *p)
-{
-	struct uzip_index *x = p->x;
-	struct uzip_table *t = p->t;
-	bool begun = false;
-
-	for (uint32_t i = 0; i < x->n; i++) {
-		if (!in_container(x, t->off[i])) {
-			parse_fault(p, i, "lies outside the container");
-			continue;
-		}
-		if (!begun)
-			p->frontier = t->off[i];
-		begun = true;
-		if (t->off[i] + 1 < p->frontier)
-			parse_backref(p, i);
-		else
-			parse_normal(p, i);
-	}
-	for (uint32_t i = 0; i < x->n; i++) {
-		uint32_t len = t->len[i] & ~LEN_BACKREF;
-
-		if ((len & LEN_BAD) != 0 || len <= x->most)
-			continue;
-		if (i == t->last)
-			t->len[i] = x->most;
-		else
-			parse_fault(p, i, "is longer than kernels accept");
-	}
-}
-
-static void
-table_free(struct uzip_table *t)
-{
-	if (t == NULL)
-		return;
-	free(t->off);
-	free(t->len);
-	free(t);
-}
-
-static int
-table_read(struct uzip_index *x, struct uzip_table *t)
-{
-	int rc = 0;
-
-	for (uint32_t i = 0; i < x->n && rc == 0;) {
-		uint32_t left = x->n - i;
-		uint32_t count = left < SCAN_ENTRIES ? left : SCAN_ENTRIES;
-
-		rc = read_entries(x, i, count, t->off + i);
-		i += count;
-	}
-	return rc;
-}
-
-/* Run the parse; *out is made also where faults were told. */
-static int
-table_make(struct uzip_index *x, uzip_index_fault *fault, void *arg,
-    struct uzip_table **out)
-{
-	struct uzip_table *t;
-	struct parse p = {.x = x, .fault = fault, .arg = arg};
-	int rc;
-
-	if (x->n > TABLE_MOST) {
-		log_error("uzip header at byte 132: %u clusters, the most "
-			  "supported with back-references is %u",
-		    x->n, (unsigned)TABLE_MOST);
-		return -ENOTSUP;
-	}
-	t = calloc(1, sizeof(*t));
-	if (t == NULL)
-		return -ENOMEM;
-	t->off = malloc(x->n * sizeof(*t->off));
-	t->len = malloc(x->n * sizeof(*t->len));
-	p.stored = malloc(x->n * sizeof(*p.stored));
-	p.t = t;
-	rc = t->off == NULL || t->len == NULL || p.stored == NULL
-	    ? -ENOMEM
-	    : table_read(x, t);
-	if (rc == 0)
-		parse_entries(&p);
-	free(p.stored);
-	if (rc < 0)
-		table_free(t);
-	else
-		*out = t;
 	return rc;
 }
 
@@ -263,7 +73,7 @@ use_table(struct uzip_index *x, bool tolerate)
 {
 	struct uzip_table *t;
 	struct first_fault f = {0};
-	int rc = table_make(x, note_fault, &f, &t);
+	int rc = uzip_table_make(x, note_fault, &f, &t);
 
 	if (rc < 0)
 		return rc;
@@ -272,7 +82,7 @@ use_table(struct uzip_index *x, bool tolerate)
 		    (unsigned long long)f.off, f.cluster, f.what,
 		    f.count > 1 ? ", and more faults" : "");
 	if (f.count > 0 && !tolerate) {
-		table_free(t);
+		uzip_table_free(t);
 		return -ECORRUPT;
 	}
 	__atomic_store_n(&x->table, t, __ATOMIC_RELEASE);
@@ -287,11 +97,11 @@ judge_ends(struct uzip_index *x)
 
 	for (size_t k = 0; k < 2; k++) {
 		uint64_t entry;
-		int rc = read_entries(x, at[k], 1, &entry);
+		int rc = uzip_index_read(x, at[k], 1, &entry);
 
 		if (rc < 0)
 			return rc;
-		if (in_container(x, entry))
+		if (uzip_index_holds(x, entry))
 			continue;
 		log_error("uzip index at byte %llu: cluster %u begins at byte "
 			  "%llu, but the container ends at %llu and its data "
@@ -308,7 +118,7 @@ judge_ends(struct uzip_index *x)
 static int
 find_end(struct uzip_index *x, char version)
 {
-	int rc = read_entries(x, x->n, 1, &x->stored_end);
+	int rc = uzip_index_read(x, x->n, 1, &x->stored_end);
 
 	x->end = x->dev->size;
 	if (rc < 0 || version < UZIP_TRUSTED_END || x->stored_end == 0)
@@ -360,26 +170,9 @@ uzip_index_close(struct uzip_index *x)
 	if (x->pages == NULL)
 		return;
 	pthread_mutex_destroy(&x->lock);
-	table_free(x->table);
+	uzip_table_free(x->table);
 	free(x->pages);
 	x->pages = NULL;
-}
-
-static int
-table_span(
-    const struct uzip_table *t, uint32_t i, struct uzip_span *span, bool *last)
-{
-	uint32_t len = t->len[i];
-
-	if ((len & LEN_BAD) != 0)
-		return -ECORRUPT;
-	*last = i == t->last;
-	span->off = t->off[i];
-	span->len = len & ~LEN_BACKREF;
-	span->kind = span->len == 0    ? UZIP_ZERO
-	    : (len & LEN_BACKREF) != 0 ? UZIP_BACKREF
-				       : UZIP_STORED;
-	return 0;
 }
 
 /*
@@ -443,7 +236,7 @@ page_span(const struct uzip_index *x, const struct uzip_page *page, uint32_t i,
 	uint64_t len = entry[1] - entry[0];
 
 	*last = i == x->n - 1;
-	if (!in_container(x, entry[0]) || !in_container(x, entry[1]))
+	if (!uzip_index_holds(x, entry[0]) || !uzip_index_holds(x, entry[1]))
 		return -ECORRUPT;
 	if (len > x->most && !*last)
 		return -ECORRUPT;
@@ -463,7 +256,7 @@ uzip_index_lookup(
 	int rc = 0;
 
 	if (t != NULL)
-		return table_span(t, i, span, last);
+		return uzip_table_span(t, i, span, last);
 	pthread_mutex_lock(&x->lock);
 	if (x->table == NULL)
 		rc = page_of(x, i, &page);
@@ -475,7 +268,7 @@ uzip_index_lookup(
 	if (rc == 0 && x->table == NULL)
 		rc = use_table(x, true);
 	pthread_mutex_unlock(&x->lock);
-	return rc < 0 ? rc : table_span(x->table, i, span, last);
+	return rc < 0 ? rc : uzip_table_span(x->table, i, span, last);
 }
 
 int
@@ -492,26 +285,6 @@ uzip_index_span(
 	return rc;
 }
 
-/* The stretch as the table has it; lengths with a flag are above any most. */
-static void
-table_stretch(const struct uzip_table *t, uint32_t first, uint32_t n,
-    struct uzip_stretch *s)
-{
-	uint64_t end = t->off[first];
-
-	for (; s->n < n; s->n++) {
-		uint32_t i = first + s->n;
-
-		if (i == t->last || t->off[i] != end ||
-		    t->len[i] >= LEN_BACKREF)
-			break;
-		s->room[s->n] = end;
-		end += t->len[i];
-	}
-	s->room[s->n] = end;
-	s->entry = s->room;
-}
-
 /* By whole pages, so that what is judged does not depend on what is asked. */
 static int
 page_stretch(
@@ -524,8 +297,8 @@ page_stretch(
 
 	count = count * PAGE_ENTRIES < left ? count * PAGE_ENTRIES : left;
 	rc = read_pages(x, from, count, s->room);
-	if (rc != 1 || !in_container(x, s->room[0]) ||
-	    !in_container(x, s->room[count]))
+	if (rc != 1 || !uzip_index_holds(x, s->room[0]) ||
+	    !uzip_index_holds(x, s->room[count]))
 		return rc < 0 ? rc : 0;
 	s->entry = s->room + skip;
 	s->n = first + n == x->n ? n - 1 : n;
@@ -545,7 +318,7 @@ uzip_index_stretch(struct uzip_index *x, uint32_t first, uint32_t n,
 	if (n > UZIP_STRETCH - PAGE_ENTRIES)
 		n = UZIP_STRETCH - PAGE_ENTRIES;
 	if (t != NULL)
-		table_stretch(t, first, n, s);
+		uzip_table_stretch(t, first, n, s);
 	else
 		rc = page_stretch(x, first, n, s);
 	for (have = s->n; k < have; k++) {
@@ -563,7 +336,7 @@ int
 uzip_index_faults(struct uzip_index *x, uzip_index_fault *fault, void *arg)
 {
 	struct uzip_table *t = NULL;
-	int rc = table_make(x, fault, arg, &t);
+	int rc = uzip_table_make(x, fault, arg, &t);
 
 	if (rc < 0)
 		return rc;
@@ -574,6 +347,6 @@ uzip_index_faults(struct uzip_index *x, uzip_index_fault *fault, void *arg)
 		t = NULL;
 	}
 	pthread_mutex_unlock(&x->lock);
-	table_free(t);
+	uzip_table_free(t);
 	return 0;
 }

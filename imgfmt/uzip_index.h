@@ -30,6 +30,17 @@ struct uzip_index {
 	struct uzip_table *table; /* atomic; once set it stays */
 };
 
+/* Whether data may begin or end at off. */
+static inline bool
+uzip_index_holds(const struct uzip_index *x, uint64_t off)
+{
+	return off >= x->start && off <= x->dev->size;
+}
+
+/* Read entries first .. first + count - 1. */
+MUST_CHECK int uzip_index_read(
+    const struct uzip_index *x, uint64_t first, size_t count, uint64_t *entry);
+
 /* Called for each fault of the index; off is that of the entry, in bytes. */
 typedef void uzip_index_fault(
     void *arg, uint32_t cluster, uint64_t off, const char *what);

@@ -321,6 +321,13 @@ struct tree_reader {
 		uint64_t used;
 	} file[READER_FILES];
 	uint64_t clock;
+	/* Of the file opened last; fd -1: none.  len is path's. */
+	struct tree_folder {
+		int fd;
+		const struct tree_base *base;
+		char *path;
+		size_t len;
+	} folder;
 };
 
 void tree_reader_init(struct tree_reader *r, const struct tree *t);

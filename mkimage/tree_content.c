@@ -1,8 +1,9 @@
 /*
  * Bytes of files: found when the tree is read, fetched when the image is
  * written.  Files of the host are opened component by component, so that no
- * symbolic link is followed that was put there meanwhile, and must be when
- * they are opened, and still when they are closed, what they were at first.
+ * symbolic link is followed that was put there meanwhile (a folder once for
+ * all files that are read one after the other), and must be when they are
+ * opened, and still when they are closed, what they were at first.
  */
 #include <fcntl.h>
 #include <libgen.h>
@@ -225,7 +226,7 @@ tree_spool(struct tree *t, const void *buf, size_t len, uint64_t *at)
 void
 tree_reader_init(struct tree_reader *r, const struct tree *t)
 {
-	*r = (struct tree_reader){.tree = t};
+	*r = (struct tree_reader){.tree = t, .folder.fd = -1};
 	for (int i = 0; i < READER_FILES; i++)
 		r->file[i].fd = -1;
 }
@@ -255,35 +256,75 @@ is_same(const struct tree_node *node, int fd)
 	return 0;
 }
 
-/* Open path below dirfd without following anything. */
+/* Open the directory path below dirfd without following anything. */
 static int
-open_below(int dirfd, const char *path)
+open_folder(int dirfd, const char *path)
 {
-	int dir = dirfd, fd;
-	const char *slash;
+	scoped(freep) char *copy = strdup(path);
+	int dir = dirfd;
 
-	while ((slash = strchr(path, '/')) != NULL) {
-		scoped(freep) char *name =
-		    strndup(path, (size_t)(slash - path));
-		int next = name == NULL
-		    ? -1
-		    : openat(dir, name,
-			  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		int rc = name == NULL ? -ENOMEM : -errno;
+	if (copy == NULL)
+		return -ENOMEM;
+	for (char *name = copy, *end; name != NULL; name = end) {
+		int next, rc;
 
+		end = strchr(name, '/');
+		if (end != NULL)
+			*end++ = '\0';
+		next = openat(
+		    dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		rc = -errno;
 		if (dir != dirfd)
 			(void)close(dir);
 		if (next < 0)
 			return rc;
 		dir = next;
-		path = slash + 1;
 	}
-	fd = openat(dir, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		fd = -errno;
-	if (dir != dirfd)
-		(void)close(dir);
+	return dir;
+}
+
+static void
+leave_folder(struct tree_folder *f)
+{
+	fdclosep(&f->fd);
+	free(f->path);
+	*f = (struct tree_folder){.fd = -1};
+}
+
+/* The folder of file c, len bytes of its path; or -errno. */
+static int
+folder_of(struct tree_folder *f, const struct content *c, size_t len)
+{
+	int fd;
+
+	if (len == 0)
+		return c->base->fd;
+	if (f->fd >= 0 && f->base == c->base && f->len == len &&
+	    memcmp(f->path, c->path, len) == 0)
+		return f->fd;
+	leave_folder(f);
+	f->base = c->base;
+	f->len = len;
+	f->path = strndup(c->path, len);
+	fd = f->path == NULL ? -ENOMEM : open_folder(c->base->fd, f->path);
+	if (fd >= 0)
+		f->fd = fd;
 	return fd;
+}
+
+/* Open file c without following anything. */
+static int
+open_content(struct tree_folder *f, const struct content *c)
+{
+	const char *slash = strrchr(c->path, '/');
+	size_t len = slash != NULL ? (size_t)(slash - c->path) : 0;
+	int dir = folder_of(f, c, len), fd;
+
+	if (dir < 0)
+		return dir;
+	fd = openat(dir, slash != NULL ? slash + 1 : c->path,
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 /* Close a file, which must not have changed. */
@@ -302,10 +343,11 @@ close_file(struct tree_open *f)
 }
 
 static int
-open_host(struct tree_open *f, const struct tree_node *node)
+open_host(
+    struct tree_reader *r, struct tree_open *f, const struct tree_node *node)
 {
 	const struct content *c = &node->content;
-	int fd = open_below(c->base->fd, c->path);
+	int fd = open_content(&r->folder, c);
 
 	if (fd == -ENOENT || fd == -ELOOP || fd == -ENOTDIR)
 		return changed(c);
@@ -338,7 +380,7 @@ file_of(struct tree_reader *r, const struct tree_node *node)
 	}
 	rc = close_file(oldest);
 	if (rc == 0)
-		rc = open_host(oldest, node);
+		rc = open_host(r, oldest, node);
 	oldest->used = ++r->clock;
 	return rc < 0 ? rc : oldest->fd;
 }
@@ -462,4 +504,5 @@ tree_reader_release(struct tree_reader *r)
 		r->file[i].fd = -1;
 		r->file[i].node = NULL;
 	}
+	leave_folder(&r->folder);
 }

@@ -46,7 +46,7 @@ copy_blocks(struct rewrite *w, uint64_t no, size_t n)
 		rc = overlay_map_reserve(&w->state.map, overlay_log_extents(n));
 	if (rc < 0)
 		return rc;
-	made = overlay_log_data(&w->log, no, w->buf, n, ext);
+	made = overlay_log_data(&w->log, no, w->buf, n, false, ext);
 	if (made < 0)
 		return made;
 	rc = overlay_log_write(&w->log);

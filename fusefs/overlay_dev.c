@@ -56,14 +56,15 @@ write_staged(struct overlay *o, int rc)
 
 /* Append n whole blocks from no, and enter them in the map. */
 static int
-append_blocks(struct overlay *o, uint64_t no, const void *buf, size_t n)
+append_blocks(
+    struct overlay *o, uint64_t no, const void *buf, size_t n, bool plain)
 {
 	struct overlay_extent ext[WRITE_BLOCKS / OVERLAY_RUN];
 	int made, rc;
 
 	if (reserve(o, overlay_log_extents(n)) < 0)
 		return -ENOMEM;
-	made = overlay_log_data(&o->log, no, buf, n, ext);
+	made = overlay_log_data(&o->log, no, buf, n, plain, ext);
 	rc = write_staged(o, made);
 	if (rc < 0)
 		return rc;
@@ -81,13 +82,13 @@ append_last_block(struct overlay *o, uint64_t no, const void *buf, size_t len)
 	uint8_t block[OVERLAY_BLOCK] = {0};
 
 	memcpy(block, buf, len);
-	return append_blocks(o, no, block, 1);
+	return append_blocks(o, no, block, 1, false);
 }
 
 static int
-overlay_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+write_blocks(
+    struct overlay *o, uint64_t off, const void *buf, size_t len, bool plain)
 {
-	struct overlay *o = (struct overlay *)dev;
 	uint64_t no = off / OVERLAY_BLOCK;
 	const uint8_t *p = buf;
 	int rc = 0;
@@ -100,7 +101,7 @@ overlay_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
 
 		if (n > WRITE_BLOCKS)
 			n = WRITE_BLOCKS;
-		rc = append_blocks(o, no, p, n);
+		rc = append_blocks(o, no, p, n, plain);
 		no += n;
 		p += n * OVERLAY_BLOCK;
 		len -= n * OVERLAY_BLOCK;
@@ -109,6 +110,19 @@ overlay_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
 		rc = append_last_block(o, no, p, len);
 	pthread_mutex_unlock(&o->writing);
 	return rc;
+}
+
+static int
+overlay_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+{
+	return write_blocks((struct overlay *)dev, off, buf, len, false);
+}
+
+static int
+overlay_write_once(
+    struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+{
+	return write_blocks((struct overlay *)dev, off, buf, len, true);
 }
 
 /* Whether blocks no to end already read as zeroes without any record. */
@@ -179,7 +193,8 @@ stage_last_block(struct overlay *o, uint64_t size, struct overlay_extent *ext)
 		return 0;
 	rc = overlay_read_blocks(
 	    o, no * OVERLAY_BLOCK, block, (size_t)(size % OVERLAY_BLOCK));
-	return rc < 0 ? rc : overlay_log_data(&o->log, no, block, 1, ext);
+	return rc < 0 ? rc
+		      : overlay_log_data(&o->log, no, block, 1, false, ext);
 }
 
 /* In one piece, so that a full disk leaves the block as it was. */
@@ -388,6 +403,7 @@ overlay_close(struct blkdev *dev)
 const struct blkdev_ops overlay_ops = {
     .read = overlay_read,
     .write = overlay_write,
+    .write_once = overlay_write_once,
     .trim = overlay_trim,
     .resize = overlay_resize,
     .flush = overlay_flush,

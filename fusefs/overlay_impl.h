@@ -93,10 +93,10 @@ MUST_CHECK int overlay_log_resume(struct overlay_log *log);
 /*
  * Stage n blocks from no as DATA records; ext[0..] describe them, at most
  * overlay_log_extents(n) of them.  Returns how many; -ENOMEM.  buf holds
- * whole blocks.
+ * whole blocks; with plain only those that are zero are compressed.
  */
 MUST_CHECK int overlay_log_data(struct overlay_log *log, uint64_t no,
-    const void *buf, size_t n, struct overlay_extent *ext);
+    const void *buf, size_t n, bool plain, struct overlay_extent *ext);
 
 static inline size_t
 overlay_log_extents(size_t blocks)

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../imgfmt/bytes.h"
 #include "../imgfmt/crc32c.h"
 #include "../imgfmt/log.h"
 #include "overlay_impl.h"
@@ -138,12 +139,13 @@ stage_step(struct overlay_log *log, struct overlay_record *r)
 /* Code the blocks at src to dst; the payload's size and coding. */
 static uint32_t
 encode(struct overlay_log *log, const uint8_t *src, size_t len, uint8_t *dst,
-    enum overlay_coding *coding)
+    bool plain, enum overlay_coding *coding)
 {
-	int most = (int)(len - len / 16);
-	int n = LZ4_compress_fast_extState(
-	    log->lz4, (const char *)src, (char *)dst, (int)len, most, 1);
+	int most = (int)(len - len / 16), n = 0;
 
+	if (!plain || bytes_are_zero(src, len))
+		n = LZ4_compress_fast_extState(log->lz4, (const char *)src,
+		    (char *)dst, (int)len, most, 1);
 	*coding = n > 0 ? OVERLAY_LZ4 : OVERLAY_PLAIN;
 	if (n > 0)
 		return (uint32_t)n;
@@ -153,7 +155,7 @@ encode(struct overlay_log *log, const uint8_t *src, size_t len, uint8_t *dst,
 
 int
 overlay_log_data(struct overlay_log *log, uint64_t no, const void *buf,
-    size_t n, struct overlay_extent *ext)
+    size_t n, bool plain, struct overlay_extent *ext)
 {
 	const uint8_t *src = buf;
 	int made = 0;
@@ -167,8 +169,8 @@ overlay_log_data(struct overlay_log *log, uint64_t no, const void *buf,
 
 		if (at == NULL)
 			return -ENOMEM;
-		r.stored =
-		    encode(log, src, len, at + OVERLAY_RECORD, &r.coding);
+		r.stored = encode(
+		    log, src, len, at + OVERLAY_RECORD, plain, &r.coding);
 		stage_step(log, &r);
 		ext[made++] = (struct overlay_extent){
 		    no, run, r.off, r.stored, 0, (uint16_t)run};

@@ -56,16 +56,31 @@ check_writable(const struct blkdev *dev, uint64_t off, uint64_t len)
 	return in_range(dev, off, len) ? 0 : -EINVAL;
 }
 
-int
-blkdev_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+static int
+write_how(
+    struct blkdev *dev, uint64_t off, const void *buf, size_t len, bool once)
 {
 	int rc = check_writable(dev, off, len);
 
 	if (rc < 0 || len == 0)
 		return rc;
-	rc = dev->ops->write(dev, off, buf, len);
+	rc = once && dev->ops->write_once != NULL
+	    ? dev->ops->write_once(dev, off, buf, len)
+	    : dev->ops->write(dev, off, buf, len);
 	assert(rc <= 0);
 	return rc;
+}
+
+int
+blkdev_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+{
+	return write_how(dev, off, buf, len, false);
+}
+
+int
+blkdev_write_once(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+{
+	return write_how(dev, off, buf, len, true);
 }
 
 int

@@ -35,6 +35,8 @@ struct blkdev_ops {
 	int (*read_once)(struct blkdev *, uint64_t off, void *buf, size_t len);
 	int (*write)(
 	    struct blkdev *, uint64_t off, const void *buf, size_t len);
+	int (*write_once)(
+	    struct blkdev *, uint64_t off, const void *buf, size_t len);
 	int (*trim)(struct blkdev *, uint64_t off, uint64_t len);
 	int (*resize)(struct blkdev *, uint64_t size);
 	int (*flush)(struct blkdev *);
@@ -70,6 +72,14 @@ MUST_CHECK int blkdev_read_once(
 
 /* As blkdev_read; also -EROFS when the device is not writable, -ENOSPC. */
 MUST_CHECK int blkdev_write(
+    struct blkdev *dev, uint64_t off, const void *buf, size_t len);
+
+/*
+ * As blkdev_write, for bytes that come in a stream: not worth keeping in a
+ * cache, nor the time it takes to compress them.  A layer without write_once
+ * writes.
+ */
+MUST_CHECK int blkdev_write_once(
     struct blkdev *dev, uint64_t off, const void *buf, size_t len);
 
 /*

@@ -249,10 +249,9 @@ write_block(struct cache *c, uint64_t off, const uint8_t *p, size_t n,
 }
 
 static int
-cache_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+write_all(
+    struct cache *c, uint64_t off, const void *buf, size_t len, bool streamed)
 {
-	struct cache *c = (struct cache *)dev;
-	bool streamed = len >= KEEP_MAX;
 	const uint8_t *p = buf;
 	int rc = 0;
 
@@ -271,6 +270,18 @@ cache_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
 	pthread_mutex_unlock(&c->lock);
 	cache_relieve(c);
 	return rc;
+}
+
+static int
+cache_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+{
+	return write_all((struct cache *)dev, off, buf, len, len >= KEEP_MAX);
+}
+
+static int
+cache_write_once(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+{
+	return write_all((struct cache *)dev, off, buf, len, true);
 }
 
 /* Trim whole blocks; where lower ends there is nothing to tell it. */
@@ -380,6 +391,7 @@ static const struct blkdev_ops cache_ops = {
     .read = cache_read,
     .read_once = cache_read_once,
     .write = cache_write,
+    .write_once = cache_write_once,
     .trim = cache_trim,
     .resize = cache_resize,
     .flush = cache_flush,

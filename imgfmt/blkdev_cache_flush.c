@@ -17,10 +17,12 @@ enum {
 	RUN_BLOCKS = 256, /* in one write to lower: 1 MiB */
 };
 
-/* Copy the blocks of run to the staging buffer. */
-static void
+/* Copy the blocks of run to the staging buffer; all of them were streamed? */
+static bool
 stage(struct cache *c, const struct cache_run *run)
 {
+	bool streamed = true;
+
 	for (uint64_t i = 0; i < run->n; i++) {
 		struct cache_block *b;
 		enum cache_state state =
@@ -28,7 +30,9 @@ stage(struct cache *c, const struct cache_run *run)
 
 		assert(state == CACHE_DIRTY);
 		memcpy(c->staging + i * CACHE_BLOCK, b->data, CACHE_BLOCK);
+		streamed &= b->streamed;
 	}
+	return streamed;
 }
 
 /* The device may end within a run's last block. */
@@ -53,7 +57,7 @@ take_run(struct cache *c, uint64_t no, uint64_t end, struct cache_run *run)
 	if (found && !run->trimmed) {
 		if (run->n > RUN_BLOCKS)
 			run->n = RUN_BLOCKS;
-		stage(c, run);
+		c->staged_stream = stage(c, run);
 	}
 	if (found)
 		cache_map_begin(&c->map, run);
@@ -65,10 +69,14 @@ static int
 hand_down(struct cache *c, const struct cache_run *run)
 {
 	uint64_t off = run->no * CACHE_BLOCK, len = bytes_of(c, run);
-	int rc = run->trimmed
-	    ? blkdev_trim(c->lower, off, len)
-	    : blkdev_write(c->lower, off, c->staging, (size_t)len);
+	int rc;
 
+	if (run->trimmed)
+		rc = blkdev_trim(c->lower, off, len);
+	else if (c->staged_stream)
+		rc = blkdev_write_once(c->lower, off, c->staging, (size_t)len);
+	else
+		rc = blkdev_write(c->lower, off, c->staging, (size_t)len);
 	pthread_mutex_lock(&c->lock);
 	cache_map_end(&c->map, run, rc == 0);
 	cache_map_shrink(&c->map, c->clean_max);

@@ -19,7 +19,8 @@ struct cache {
 	uint64_t dirty_max;   /* bytes */
 	uint64_t clean_max;   /* blocks */
 	pthread_mutex_t handing;
-	uint8_t *staging; /* guarded by handing; NULL until needed */
+	uint8_t *staging;   /* guarded by handing; NULL until needed */
+	bool staged_stream; /* guarded by handing: all in it were streamed */
 	pthread_rwlock_t resizing;
 	pthread_mutex_t lock;
 	struct cache_map map;

@@ -9,11 +9,15 @@
 
 #include "ufs_impl.h"
 
+/* Writes of so many bytes are those of a stream. */
+enum { STREAM_MIN = 64 << 10 };
+
 /* The part of a write that falls into one block. */
 struct piece {
 	uint64_t lbn;
 	uint32_t from, len; /* bytes, within the block */
 	const uint8_t *buf; /* or NULL: what is there stays, or is zero */
+	bool once;          /* it is part of a large one */
 };
 
 /* Zero what lies between the old end and off, where that is in one block. */
@@ -37,6 +41,13 @@ zero_gap(struct ufs *fs, struct ufs_node *node, uint64_t off)
 	return ufs_zero(fs, ufs_frag_off(&fs->sb, fsb) + used, n);
 }
 
+static int
+write_bytes(struct ufs *fs, const struct piece *p, uint64_t at)
+{
+	return p->once ? blkdev_write_once(fs->dev, at, p->buf, p->len)
+		       : blkdev_write(fs->dev, at, p->buf, p->len);
+}
+
 /* Fill a block that was just allocated, alloc bytes at byte off at. */
 static int
 fill_fresh(struct ufs *fs, const struct piece *p, uint64_t at, uint32_t alloc)
@@ -49,7 +60,7 @@ fill_fresh(struct ufs *fs, const struct piece *p, uint64_t at, uint32_t alloc)
 		return blkdev_trim(fs->dev, at, alloc);
 	rc = ufs_zero(fs, at, p->from);
 	if (rc == 0)
-		rc = blkdev_write(fs->dev, at + p->from, p->buf, p->len);
+		rc = write_bytes(fs, p, at + p->from);
 	if (rc == 0)
 		rc = ufs_zero(fs, at + end, alloc - end);
 	return rc;
@@ -76,7 +87,7 @@ write_piece(
 		    fs, p, at, ufs_blksize(&fs->sb, node->d.size, p->lbn));
 	if (p->buf == NULL)
 		return 0;
-	return blkdev_write(fs->dev, at + p->from, p->buf, p->len);
+	return write_bytes(fs, p, at + p->from);
 }
 
 /* After an error: the size goes back to what was written, or to old. */
@@ -100,7 +111,10 @@ ufs_node_write(struct ufs *fs, struct ufs_node *node, uint64_t off,
 	int rc = zero_gap(fs, node, buf != NULL ? off : end);
 
 	for (*done = 0; *done < len && rc == 0;) {
-		struct piece p = {.lbn = (off + *done) >> fs->sb.bshift};
+		struct piece p = {
+		    .lbn = (off + *done) >> fs->sb.bshift,
+		    .once = len >= STREAM_MIN,
+		};
 		uint64_t rest = len - *done;
 
 		p.from = (uint32_t)((off + *done) & (fs->sb.bsize - 1));

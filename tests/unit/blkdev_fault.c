@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum { KINDS = 5 };
+enum { KINDS = 6 };
 
 struct fault {
 	struct blkdev dev;
@@ -59,6 +59,13 @@ fault_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
 }
 
 static int
+fault_write_once(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+{
+	(void)account(dev, FAULT_ONCE);
+	return fault_write(dev, off, buf, len);
+}
+
+static int
 fault_trim(struct blkdev *dev, uint64_t off, uint64_t len)
 {
 	int rc = account(dev, FAULT_TRIM);
@@ -107,6 +114,7 @@ fault_close(struct blkdev *dev)
 static const struct blkdev_ops fault_ops = {
     .read = fault_read,
     .write = fault_write,
+    .write_once = fault_write_once,
     .trim = fault_trim,
     .resize = fault_resize,
     .flush = fault_flush,

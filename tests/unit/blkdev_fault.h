@@ -15,6 +15,7 @@ enum {
 	FAULT_RESIZE = 8,
 	FAULT_FLUSH = 16,
 	FAULT_ALL = 31,
+	FAULT_ONCE = 32, /* of the writes: only counted */
 };
 
 /* On success *out owns lower; on error the caller still does. */

@@ -159,6 +159,27 @@ what_is_read_once_is_not_kept(void)
 }
 
 static void
+lower_hears_what_comes_in_a_stream(void)
+{
+	struct rig r = rig_open(64 * B, MIB, MIB);
+	uint8_t buf[4 * B] = "";
+
+	CHECK_EQ(blkdev_write_once(r.cache, 10 * B, buf, sizeof(buf)), 0);
+	fill(r.cache, 40 * B, 4 * B, 'w');
+	CHECK_EQ(blkdev_flush(r.cache), 0);
+	CHECK_EQ(blkdev_fault_calls(r.fault, FAULT_WRITE), 2);
+	CHECK_EQ(blkdev_fault_calls(r.fault, FAULT_ONCE), 1);
+	CHECK(is_all(r.mem, 10 * B, 4 * B, 0));
+	/* A run that is not all of a stream is none. */
+	CHECK_EQ(blkdev_write_once(r.cache, 10 * B, buf, sizeof(buf)), 0);
+	fill(r.cache, 12 * B + 1, 1, 'w');
+	CHECK_EQ(blkdev_flush(r.cache), 0);
+	CHECK_EQ(blkdev_fault_calls(r.fault, FAULT_WRITE), 3);
+	CHECK_EQ(blkdev_fault_calls(r.fault, FAULT_ONCE), 1);
+	blkdev_close(r.cache);
+}
+
+static void
 a_large_read_asks_lower_once_per_hole(void)
 {
 	struct rig r = rig_open(64 * B, MIB, MIB);
@@ -548,6 +569,7 @@ TESTS({"nothing reaches lower before a flush",
     {"small reads are kept and large ones pass",
 	small_reads_are_kept_and_large_ones_pass},
     {"what is read once is not kept", what_is_read_once_is_not_kept},
+    {"lower hears what comes in a stream", lower_hears_what_comes_in_a_stream},
     {"a large read asks lower once per hole",
 	a_large_read_asks_lower_once_per_hole},
     {"clean blocks stay within their bound",

@@ -109,6 +109,45 @@ a_trim_of_nothing_writes_nothing(void)
 	rig_close(&r);
 }
 
+static uint64_t
+file_bytes(struct blkdev *dev)
+{
+	struct overlay_info info;
+
+	overlay_info(dev, &info);
+	return info.file_bytes;
+}
+
+static void
+what_comes_in_a_stream_takes_no_time_to_compress(void)
+{
+	struct rig r = rig_open();
+	static uint8_t text[40 * B];
+	uint64_t before = file_bytes(r.dev);
+
+	memset(text, 't', sizeof(text));
+	CHECK_EQ(blkdev_write_once(r.dev, 2 * B, text, sizeof(text)), 0);
+	CHECK(file_bytes(r.dev) - before >= sizeof(text));
+	before = file_bytes(r.dev);
+	CHECK_EQ(blkdev_write(r.dev, 2 * B, text, sizeof(text)), 0);
+	CHECK(file_bytes(r.dev) - before < sizeof(text) / 10);
+	/* Zeroes are found at once. */
+	memset(text, 0, sizeof(text));
+	before = file_bytes(r.dev);
+	CHECK_EQ(blkdev_write_once(r.dev, 50 * B, text, sizeof(text)), 0);
+	CHECK(file_bytes(r.dev) - before < sizeof(text) / 10);
+	/* What a rewrite keeps, it compresses. */
+	memset(text, 't', sizeof(text));
+	CHECK_EQ(blkdev_write_once(r.dev, 2 * B, text, sizeof(text)), 0);
+	CHECK_EQ(blkdev_flush(r.dev), 0);
+	CHECK_EQ(overlay_compact(r.dev), 0);
+	CHECK(file_bytes(r.dev) < OVERLAY_HEADER + sizeof(text) / 5);
+	rig_reopen(&r, 0);
+	CHECK(is_all(r.dev, 2 * B, sizeof(text), 't'));
+	CHECK(is_all(r.dev, 50 * B, sizeof(text), 0));
+	rig_close(&r);
+}
+
 static void
 the_note_is_that_of_the_last_flush(void)
 {
@@ -272,7 +311,10 @@ random_write(
 	for (size_t i = 0; noise && i < len; i++)
 		buf[i] = (uint8_t)rand_r(seed);
 	memcpy(m->data + off, buf, len);
-	CHECK_EQ(blkdev_write(r->dev, off, buf, len), 0);
+	CHECK_EQ(rand_r(seed) % 4 == 0
+		? blkdev_write_once(r->dev, off, buf, len)
+		: blkdev_write(r->dev, off, buf, len),
+	    0);
 }
 
 static void
@@ -386,6 +428,8 @@ TESTS({"a new overlay shows its base", a_new_overlay_shows_its_base},
     {"a base that ends inside a block grows with zeroes",
 	a_base_that_ends_inside_a_block_grows_with_zeroes},
     {"a trim of nothing writes nothing", a_trim_of_nothing_writes_nothing},
+    {"what comes in a stream takes no time to compress",
+	what_comes_in_a_stream_takes_no_time_to_compress},
     {"the note is that of the last flush", the_note_is_that_of_the_last_flush},
     {"another base is refused", another_base_is_refused},
     {"a reader keeps its snapshot while a writer goes on",

@@ -242,6 +242,7 @@ short_runs_are_not_padded(void)
 	scoped(bytes_free) struct bytes bare =
 	    commit(&img, &params, what, &model, &written);
 	CHECK(made.len == bare.len && memcmp(made.p, bare.p, made.len) == 0);
+	bytes_free(&model);
 }
 
 /* Commit again and again what changes at the same places. */

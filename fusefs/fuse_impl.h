@@ -107,8 +107,9 @@ void mount_plan_release(struct mount_plan *plan);
 /* -- fuse_loop.c ----------------------------------------------------------- */
 
 /*
- * Serve with so many threads until the file system is unmounted or the loop
- * told to exit and the calling thread interrupted by a signal: 0 or -errno.
+ * Serve with so many threads, at most 8, until the file system is unmounted or
+ * the loop told to exit and the calling thread interrupted by a signal: 0 or
+ * -errno.
  */
 MUST_CHECK int loop_run(struct fuse_session *fuse, unsigned threads);
 

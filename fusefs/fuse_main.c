@@ -24,7 +24,6 @@
 
 enum {
 	THREADS_LEAST = 3,
-	THREADS_MOST = 8,
 	LAST_FLUSH_S = 60, /* how long the end waits for space on the host */
 	SOURCE_MAX = 2 * PATH_MAX,
 };
@@ -276,8 +275,7 @@ threads_wanted(const struct server *server)
 {
 	unsigned n = pool_threads(server->pool) + 1;
 
-	n = n < THREADS_LEAST ? THREADS_LEAST : n;
-	return n < THREADS_MOST ? n : THREADS_MOST;
+	return n < THREADS_LEAST ? THREADS_LEAST : n;
 }
 
 /*

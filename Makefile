@@ -112,6 +112,7 @@ IMGFMT = \
 	imgfmt/uzip_check.c \
 	imgfmt/uzip_codec.c \
 	imgfmt/uzip_copy.c \
+	imgfmt/uzip_count.c \
 	imgfmt/uzip_emit.c \
 	imgfmt/uzip_entries.c \
 	imgfmt/uzip_format.c \

@@ -89,6 +89,12 @@ MUST_CHECK int uzip_span(struct blkdev *dev, uint32_t i, struct uzip_span *out);
 /* Count the kinds of clusters.  Errors as uzip_span. */
 MUST_CHECK int uzip_count(struct blkdev *dev, struct uzip_counts *out);
 
+/*
+ * The same of a part of the clusters, if there are many: enough to compare the
+ * numbers with one another, at a cost that has a bound.
+ */
+MUST_CHECK int uzip_count_some(struct blkdev *dev, struct uzip_counts *out);
+
 /* Whether it holds a zero cluster: 1, 0.  Errors as uzip_span. */
 MUST_CHECK int uzip_has_zero(struct blkdev *dev);
 

@@ -180,7 +180,7 @@ guess_uzip(struct session *s, struct status *out)
 	struct uzip_counts counts;
 	struct plan plan;
 	uint64_t gone = 0;
-	int rc = uzip_count(uzip, &counts);
+	int rc = uzip_count_some(uzip, &counts);
 
 	if (rc == 0)
 		rc = plan_make(s->cache, info->cluster, info->nclusters, &plan);

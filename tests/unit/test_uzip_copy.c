@@ -419,11 +419,12 @@ span_over_the_strictest_bound_is_trimmed(void)
 static void
 long_index_is_copied_in_pieces(void)
 {
-	enum { N = 20000, CLUSTER = 512 };
+	enum { N = 40000, CLUSTER = 512 };
 	scoped(blkdev_closep) struct blkdev *out = kit_dev("", 0);
 	struct uzip_params params = {.codec = UZIP_ZLIB, .cluster = CLUSTER};
 	scoped(freep) uint8_t *dirty = calloc(1, N);
 	struct uzip_writer *w = NULL;
+	struct uzip_counts all, some;
 	struct uzip_written written;
 
 	CHECK_EQ(uzip_writer_open(out, 0, N, &params, NULL, &w), 0);
@@ -435,7 +436,7 @@ long_index_is_copied_in_pieces(void)
 			CHECK_EQ(uzip_writer_put(w, p, sizeof(p)), 0);
 		else
 			CHECK_EQ(uzip_writer_put_zero(w, 1), 0);
-		dirty[i] = i % 3000 == 5 ? (uint8_t)(1 + i / 3000 % 2) : 0;
+		dirty[i] = i % 6000 == 5 ? (uint8_t)(1 + i / 6000 % 2) : 0;
 	}
 	CHECK_EQ(uzip_writer_finish(w, &written), 0);
 	uzip_writer_close(w);
@@ -446,6 +447,15 @@ long_index_is_copied_in_pieces(void)
 	    commit(dev, &params, dirty, &model, &written);
 	CHECK(shows(&made, &model));
 	CHECK_EQ(written.compressed, 4);
+	CHECK_EQ(uzip_count(dev, &all), 0);
+	CHECK_EQ(all.stored + all.zero, N);
+	CHECK_EQ(all.stored, (N + 6) / 7);
+	/* a part of them, which are to one another as all are */
+	CHECK_EQ(uzip_count_some(dev, &some), 0);
+	CHECK(some.stored + some.zero < N);
+	CHECK(some.stored * 70 > (some.stored + some.zero) * 9 &&
+	    some.stored * 70 < (some.stored + some.zero) * 11);
+	CHECK(some.stored_bytes / some.stored == all.stored_bytes / all.stored);
 }
 
 static void
@@ -475,6 +485,10 @@ equal_lengths_and_zero_clusters_are_told_by_the_index(void)
 		CHECK_EQ(uzip_zero_run(one, 2, 2, &n), 0);
 		CHECK_EQ(n, 1);
 		CHECK_EQ(uzip_has_zero(one), 1);
+		struct uzip_counts all, some;
+		CHECK_EQ(uzip_count(one, &all), 0);
+		CHECK_EQ(uzip_count_some(one, &some), 0);
+		CHECK(memcmp(&all, &some, sizeof(all)) == 0);
 	}
 }
 

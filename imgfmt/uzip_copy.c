@@ -207,7 +207,9 @@ uzip_copy_stretch(
 	uint64_t to = w->sink.pos;
 	int rc = len > 0 ? uzip_sink_copy(&w->sink, u->lower, off, len) : 0;
 
-	if (rc == 0)
+	if (rc == 0 && s->zero == s->n)
+		rc = uzip_entries_fill(&w->entries, to, s->n);
+	else if (rc == 0)
 		rc = uzip_entries_shift(&w->entries, s->entry, s->n, to - off);
 	if (rc < 0)
 		return rc;

@@ -147,6 +147,8 @@ same_in(const struct uzip_stretch *a, const struct uzip_stretch *b)
 
 	if (n == 0)
 		return 0;
+	if (a->zero == a->n && b->zero == b->n)
+		return n;
 	shift = b->entry[0] - a->entry[0];
 	while (i < n && b->entry[i + 1] - a->entry[i + 1] == shift)
 		i++;

@@ -321,6 +321,10 @@ uzip_index_stretch(struct uzip_index *x, uint32_t first, uint32_t n,
 		uzip_table_stretch(t, first, n, s);
 	else
 		rc = page_stretch(x, first, n, s);
+	if (s->n > 0 && s->entry[s->n] == s->entry[0]) {
+		s->zero = s->n; /* all free: the most of many an image */
+		return rc;
+	}
 	for (have = s->n; k < have; k++) {
 		uint64_t len = s->entry[k + 1] - s->entry[k];
 

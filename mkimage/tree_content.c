@@ -493,6 +493,7 @@ tree_reader_finish(struct tree_reader *r)
 		if (first == 0)
 			first = rc;
 	}
+	leave_folder(&r->folder);
 	return first;
 }
 

@@ -72,7 +72,6 @@ IMGFMT = \
 	imgfmt/pool.c \
 	imgfmt/radix.c \
 	imgfmt/slab.c \
-	imgfmt/turn.c \
 	imgfmt/ufs_acl.c \
 	imgfmt/ufs_alloc.c \
 	imgfmt/ufs_attr.c \
@@ -129,7 +128,6 @@ FUSEFS = \
 	fusefs/fuse_dirs.c \
 	fusefs/fuse_flush.c \
 	fusefs/fuse_helper.c \
-	fusefs/fuse_loop.c \
 	fusefs/fuse_main.c \
 	fusefs/fuse_nodes.c \
 	fusefs/fuse_ops.c \

@@ -12,7 +12,6 @@
 
 #include "../imgfmt/compat.h"
 #include "../imgfmt/log.h"
-#include "../imgfmt/turn.h"
 #include "fuse_impl.h"
 
 enum {
@@ -93,7 +92,6 @@ flush_now(struct flusher *flusher)
 
 	if (flusher == NULL)
 		return 0;
-	turn_pass();
 	pthread_mutex_lock(&flusher->lock);
 	want = flusher->begun + 1;
 	while (flusher->finished < want) {

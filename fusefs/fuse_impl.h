@@ -3,7 +3,6 @@
  * reply.
  *
  *	fuse_main.c     mount, daemon, loop, end
- *	fuse_loop.c     the threads that serve requests
  *	fuse_options.c  -o
  *	fuse_signals.c  the thread that waits for signals
  *	fuse_helper.c   a process that unmounts and logs for a confined one
@@ -103,15 +102,6 @@ struct mount_plan {
 MUST_CHECK int mount_plan_make(
     const struct mount_options *options, struct mount_plan *out);
 void mount_plan_release(struct mount_plan *plan);
-
-/* -- fuse_loop.c ----------------------------------------------------------- */
-
-/*
- * Serve with so many threads, at most 8, until the file system is unmounted or
- * the loop told to exit and the calling thread interrupted by a signal: 0 or
- * -errno.
- */
-MUST_CHECK int loop_run(struct fuse_session *fuse, unsigned threads);
 
 /* -- fuse_flush.c ---------------------------------------------------------- */
 

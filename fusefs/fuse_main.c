@@ -24,6 +24,7 @@
 
 enum {
 	THREADS_LEAST = 3,
+	THREADS_MOST = 8,
 	LAST_FLUSH_S = 60, /* how long the end waits for space on the host */
 	SOURCE_MAX = 2 * PATH_MAX,
 };
@@ -269,13 +270,34 @@ detach(struct server *server)
 
 /* -- serving --------------------------------------------------------------- */
 
-/* One for each processor, and one that waits for the disk. */
+/*
+ * One for each processor, and one that waits for the disk.  More cost much:
+ * the kernel wakes them in turn, each when its caches are cold.
+ */
 static unsigned
 threads_wanted(const struct server *server)
 {
 	unsigned n = pool_threads(server->pool) + 1;
 
-	return n < THREADS_LEAST ? THREADS_LEAST : n;
+	n = n < THREADS_LEAST ? THREADS_LEAST : n;
+	return n < THREADS_MOST ? n : THREADS_MOST;
+}
+
+static int
+run_loop(struct server *server)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	unsigned threads = threads_wanted(server);
+	int rc;
+
+	if (config == NULL)
+		return -ENOMEM;
+	fuse_loop_cfg_set_clone_fd(config, 0);
+	fuse_loop_cfg_set_max_threads(config, threads);
+	fuse_loop_cfg_set_idle_threads(config, threads);
+	rc = fuse_session_loop_mt(server->fuse, config);
+	fuse_loop_cfg_destroy(config);
+	return rc < 0 ? rc : 0;
 }
 
 /*
@@ -363,7 +385,7 @@ serve_mounted(struct server *server, bool foreground, bool private)
 	if (rc < 0)
 		log_error("'%s': %s", server->dir, strerror(-rc));
 	else
-		rc = loop_run(server->fuse, threads_wanted(server));
+		rc = run_loop(server);
 	return rc;
 }
 

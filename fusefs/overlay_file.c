@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "../imgfmt/log.h"
-#include "../imgfmt/turn.h"
 #include "overlay_impl.h"
 
 struct host_file {
@@ -35,7 +34,6 @@ host_read(struct overlay_file *file, uint64_t off, void *buf, size_t len)
 	struct host_file *f = (struct host_file *)file;
 	char *p = buf;
 
-	turn_pass();
 	while (len > 0) {
 		ssize_t n = pread(f->fd, p, len, (off_t)off);
 

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "blkdev_cache_impl.h"
-#include "turn.h"
 
 enum {
 	RUN_BLOCKS = 256, /* in one write to lower: 1 MiB */
@@ -165,7 +164,6 @@ cache_relieve(struct cache *c)
 		return;
 	if (pthread_mutex_trylock(&c->handing) != 0)
 		return; /* somebody is at it */
-	turn_pass();
 	while (rc == 0 && waits_more_than(c, low, &no))
 		rc = hand_down_range(c, no, no + CACHE_LEAF);
 	pthread_mutex_lock(&c->lock);

@@ -9,7 +9,6 @@
 #include "blkdev.h"
 #include "compat.h"
 #include "log.h"
-#include "turn.h"
 
 struct file {
 	struct blkdev dev;
@@ -35,7 +34,6 @@ file_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
 	int fd = f->fd;
 	char *p = buf;
 
-	turn_pass();
 	while (len > 0) {
 		ssize_t n = pread(fd, p, len, (off_t)off);
 

@@ -239,7 +239,7 @@ ufs_acl_get(
 	struct ufs_node *node;
 	int rc;
 
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	rc = has_lists(fs) ? ufs_node_get(fs, ino, &node) : -ENOXATTR;
 	if (rc == 0) {
 		rc = load(fs, node, kind, out);

@@ -273,7 +273,7 @@ ufs_lookup(struct ufs *fs, uint64_t dir, const char *name, size_t len,
 	struct ufs_node *node;
 	int rc;
 
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, dir, &node);
 	if (rc == 0) {
 		rc = node_lookup(fs, node, name, len, out);
@@ -304,7 +304,7 @@ ufs_readdir(struct ufs *fs, uint64_t dir, uint64_t from,
 	struct ufs_node *node;
 	int rc;
 
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, dir, &node);
 	if (rc == 0) {
 		rc = ufs_is_dir(node)

@@ -106,7 +106,7 @@ ufs_read(struct ufs *fs, uint64_t ino, uint64_t off, void *buf, size_t len)
 	struct ufs_node *node;
 	int64_t rc;
 
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {
 		rc = has_data(node);
@@ -139,7 +139,7 @@ ufs_readlink(struct ufs *fs, uint64_t ino, char *buf, size_t len)
 	struct ufs_node *node;
 	int64_t rc;
 
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {
 		rc = target_read(fs, node, buf, len);
@@ -181,7 +181,7 @@ ufs_seek(struct ufs *fs, uint64_t ino, uint64_t off, bool data)
 	struct ufs_node *node;
 	int64_t rc;
 
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {
 		rc = node_seek(fs, node, off, data);
@@ -220,7 +220,7 @@ ufs_map(struct ufs *fs, uint64_t ino, uint64_t off, struct ufs_run *out)
 	struct ufs_node *node;
 	int rc;
 
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {
 		rc = map_node(fs, node, off, out);

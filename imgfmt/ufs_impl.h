@@ -103,12 +103,6 @@ struct ufs {
 /* -- ufs_sync.c ----------------------------------------------------------- */
 
 /*
- * Take the lock to look at something; pthread_rwlock_unlock ends it.  Whoever
- * has to wait for it, here and below, passes its turn on (turn.h).
- */
-void ufs_read_begin(struct ufs *fs);
-
-/*
  * Begin an operation that changes something: takes the lock.  -EROFS; -EIO:
  * broken.  After success ufs_change_end ends it; it returns rc.
  */

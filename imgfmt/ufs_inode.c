@@ -463,7 +463,7 @@ ufs_getattr(struct ufs *fs, uint64_t ino, struct ufs_attr *out)
 	struct ufs_node *node;
 	int rc;
 
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {
 		ufs_attr_of(fs, node, out);

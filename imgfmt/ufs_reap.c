@@ -59,7 +59,7 @@ ufs_pin(struct ufs *fs, uint64_t ino)
 	struct ufs_node *node;
 	int rc;
 
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {
 		change_pins(fs, node, true, 1);
@@ -78,7 +78,7 @@ unpin_named(struct ufs *fs, uint64_t ino, uint64_t n)
 
 	if (ufs_pins_drop(fs, ino, n))
 		return 1;
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {
 		/* Who cannot write frees nothing. */

@@ -271,7 +271,7 @@ ufs_info(struct ufs *fs, struct ufs_info *out)
 	const struct ufs_super *sb = &fs->sb;
 
 	memset(out, 0, sizeof(*out));
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	out->version = sb->version;
 	out->big_endian = sb->big;
 	out->block_size = sb->bsize;

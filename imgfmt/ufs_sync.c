@@ -9,27 +9,14 @@
 #include <string.h>
 
 #include "log.h"
-#include "turn.h"
 #include "ufs_impl.h"
-
-void
-ufs_read_begin(struct ufs *fs)
-{
-	if (pthread_rwlock_tryrdlock(&fs->lock) == 0)
-		return;
-	turn_pass();
-	pthread_rwlock_rdlock(&fs->lock);
-}
 
 int
 ufs_change_begin(struct ufs *fs)
 {
 	int rc = 0;
 
-	if (pthread_rwlock_trywrlock(&fs->lock) != 0) {
-		turn_pass();
-		pthread_rwlock_wrlock(&fs->lock);
-	}
+	pthread_rwlock_wrlock(&fs->lock);
 	if (fs->broken)
 		rc = -EIO;
 	else if (!fs->opt.writable || fs->read_only_why != NULL)

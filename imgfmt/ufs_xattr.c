@@ -157,7 +157,7 @@ ufs_xattr_get(struct ufs *fs, uint64_t ino, enum ufs_ea_space space,
 	struct ufs_node *node;
 	int64_t rc;
 
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {
 		rc = value_get(fs, node, space, name, buf, len);
@@ -198,7 +198,7 @@ ufs_xattr_list(struct ufs *fs, uint64_t ino, ea_visitor *each, void *arg)
 	struct ufs_node *node;
 	int rc;
 
-	ufs_read_begin(fs);
+	pthread_rwlock_rdlock(&fs->lock);
 	rc = ufs_node_get(fs, ino, &node);
 	if (rc == 0) {
 		rc = names_list(fs, node, each, arg);

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "compat.h"
-#include "turn.h"
 
 enum {
 	SHARDS = 16,
@@ -228,7 +227,6 @@ uzip_cache_read(struct uzip_cache *c, const struct uzip_want *want,
 				return rc;
 			}
 		}
-		turn_pass(); /* whoever fills it may wait for the host */
 		pthread_cond_wait(&s->changed, &s->lock);
 	}
 	copy_out(s, slot, want);

@@ -1,5 +1,4 @@
 #include <dirent.h>
-#include <pthread.h>
 
 #include "../../imgfmt/bitmap.h"
 #include "../../imgfmt/bytes.h"
@@ -7,7 +6,6 @@
 #include "../../imgfmt/fflags.h"
 #include "../../imgfmt/pool.h"
 #include "../../imgfmt/slab.h"
-#include "../../imgfmt/turn.h"
 
 #include "check.h"
 
@@ -218,40 +216,6 @@ file_flags_go_to_words_and_back(void)
 	}
 }
 
-static int passed;
-
-static void
-count_pass(void *arg)
-{
-	passed += *(int *)arg;
-}
-
-static void *
-pass_elsewhere(void *arg)
-{
-	turn_pass();
-	return arg;
-}
-
-static void
-a_turn_is_passed_by_the_thread_that_has_one(void)
-{
-	pthread_t other;
-	int one = 1;
-
-	turn_pass();
-	CHECK_EQ(passed, 0);
-	turn_set(count_pass, &one);
-	CHECK_EQ(pthread_create(&other, NULL, pass_elsewhere, NULL), 0);
-	CHECK_EQ(pthread_join(other, NULL), 0);
-	CHECK_EQ(passed, 0);
-	turn_pass();
-	CHECK_EQ(passed, 1);
-	turn_set(NULL, NULL);
-	turn_pass();
-	CHECK_EQ(passed, 1);
-}
-
 /* Whether object i still holds what was written to it. */
 static bool
 is_its_own(const uint8_t *object, size_t len, uint8_t i)
@@ -308,8 +272,6 @@ TESTS({"integers keep their byte order", integers_keep_their_byte_order},
 	a_pool_works_while_its_caller_does_other_things},
     {"a pool has no threads but while it is used",
 	a_pool_has_no_threads_but_while_it_is_used},
-    {"a turn is passed by the thread that has one",
-	a_turn_is_passed_by_the_thread_that_has_one},
     {"objects of a slab are apart and their memory is used again",
 	objects_of_a_slab_are_apart_and_their_memory_is_used_again},
     {"file flags go to words and back", file_flags_go_to_words_and_back})

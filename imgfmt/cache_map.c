@@ -435,7 +435,8 @@ cache_map_give_back(struct cache_map *map)
 void
 cache_map_init(struct cache_map *map)
 {
-	*map = (struct cache_map){.blocks.size = sizeof(struct cache_block)};
+	*map = (struct cache_map){
+	    .blocks = {.size = sizeof(struct cache_block), .per_piece = 64}};
 }
 
 void

@@ -32,7 +32,7 @@ stride_of(const struct slab *slab)
 static size_t
 piece_bytes(const struct slab *slab)
 {
-	return sizeof(struct slab_piece) + SLAB_PIECE * stride_of(slab);
+	return sizeof(struct slab_piece) + slab->per_piece * stride_of(slab);
 }
 
 static void
@@ -100,7 +100,7 @@ slab_get(struct slab *slab)
 		    piece->cut++ * stride_of(slab));
 		head->piece = piece;
 	}
-	if (++piece->used == SLAB_PIECE)
+	if (++piece->used == slab->per_piece)
 		unlink_piece(&slab->some, piece);
 	return head + 1;
 }
@@ -113,7 +113,7 @@ slab_put(struct slab *slab, void *object)
 
 	head->next = piece->free;
 	piece->free = head;
-	if (piece->used-- == SLAB_PIECE)
+	if (piece->used-- == slab->per_piece)
 		link_piece(&slab->some, piece);
 	if (piece->used > 0)
 		return;

@@ -9,13 +9,12 @@
 
 #include <stddef.h>
 
-enum { SLAB_PIECE = 64 }; /* objects in a piece */
-
 struct slab_piece;
 
-/* With size set and all else zero: nothing taken yet. */
+/* With size and per_piece set, all else zero: nothing taken yet. */
 struct slab {
-	size_t size; /* of an object, bytes */
+	size_t size;        /* of an object, bytes */
+	unsigned per_piece; /* objects, at least 1 */
 	struct slab_piece *some, *empty;
 };
 

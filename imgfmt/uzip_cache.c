@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "compat.h"
+#include "slab.h"
 
 enum {
 	SHARDS = 16,
@@ -38,18 +38,10 @@ struct shard {
 	struct slot *newest, *oldest;
 };
 
-/* Memory of several slots. */
-struct piece {
-	struct piece *next;
-	uint8_t data[];
-};
-
 struct uzip_cache {
 	uint32_t cluster;
-	pthread_mutex_t memory_lock; /* guards pieces and left */
-	struct piece *pieces;        /* the newest first */
-	size_t per_piece;            /* slots in each */
-	size_t left;                 /* slots of the newest still to give */
+	pthread_mutex_t memory_lock; /* guards memory */
+	struct slab memory;          /* of slots */
 	unsigned nshards;
 	struct shard shards[SHARDS];
 };
@@ -138,22 +130,10 @@ take_slot(struct shard *s, uint64_t key)
 static uint8_t *
 slot_memory(struct uzip_cache *c)
 {
-	size_t len = c->per_piece * c->cluster;
-	uint8_t *data = NULL;
+	uint8_t *data;
 
 	pthread_mutex_lock(&c->memory_lock);
-	if (c->left == 0) {
-		struct piece *piece = malloc(sizeof(*piece) + len);
-
-		if (piece != NULL) {
-			compat_memory_fault_in(piece->data, len);
-			piece->next = c->pieces;
-			c->pieces = piece;
-			c->left = c->per_piece;
-		}
-	}
-	if (c->left > 0)
-		data = c->pieces->data + --c->left * c->cluster;
+	data = slab_get(&c->memory);
 	pthread_mutex_unlock(&c->memory_lock);
 	return data;
 }
@@ -280,9 +260,10 @@ uzip_cache_open(uint32_t cluster, uint64_t most, struct uzip_cache **out)
 	nshards = nshards == 0 ? 1 : nshards > SHARDS ? SHARDS : nshards;
 	c->cluster = cluster;
 	pthread_mutex_init(&c->memory_lock, NULL);
-	c->per_piece = PIECE / cluster > 0 ? PIECE / cluster : 1;
-	if (c->per_piece > nslots)
-		c->per_piece = (size_t)nslots;
+	c->memory.size = cluster;
+	c->memory.per_piece = PIECE / cluster > 0 ? PIECE / cluster : 1;
+	if (c->memory.per_piece > nslots)
+		c->memory.per_piece = (unsigned)nslots;
 	for (; c->nshards < nshards; c->nshards++) {
 		int rc = shard_open(
 		    &c->shards[c->nshards], (size_t)(nslots / nshards));
@@ -305,17 +286,15 @@ uzip_cache_close(struct uzip_cache *c)
 	for (unsigned i = 0; i < c->nshards; i++) {
 		struct shard *s = &c->shards[i];
 
+		for (size_t k = 0; s->slots != NULL && k < s->nslots; k++)
+			if (s->slots[k].data != NULL)
+				slab_put(&c->memory, s->slots[k].data);
 		free(s->slots);
 		free(s->buckets);
 		pthread_cond_destroy(&s->changed);
 		pthread_mutex_destroy(&s->lock);
 	}
-	while (c->pieces != NULL) {
-		struct piece *next = c->pieces->next;
-
-		free(c->pieces);
-		c->pieces = next;
-	}
+	(void)slab_trim(&c->memory);
 	pthread_mutex_destroy(&c->memory_lock);
 	free(c);
 }

@@ -229,8 +229,8 @@ is_its_own(const uint8_t *object, size_t len, uint8_t i)
 static void
 objects_of_a_slab_are_apart_and_their_memory_is_used_again(void)
 {
-	enum { N = 3 * SLAB_PIECE + 5, LEN = 137 };
-	struct slab slab = {.size = LEN};
+	enum { PIECE = 64, N = 3 * PIECE + 5, LEN = 137 };
+	struct slab slab = {.size = LEN, .per_piece = PIECE};
 	void *object[N];
 	size_t all;
 
@@ -256,7 +256,7 @@ objects_of_a_slab_are_apart_and_their_memory_is_used_again(void)
 	/* Four pieces in all, and what is left is one with an object in it. */
 	object[0] = slab_get(&slab);
 	all = slab_trim(&slab);
-	CHECK(all >= 3 * SLAB_PIECE * LEN && all < 4 * SLAB_PIECE * 2 * LEN);
+	CHECK(all >= 3 * PIECE * LEN && all < 4 * PIECE * 2 * LEN);
 	slab_put(&slab, object[0]);
 	CHECK_EQ(slab_trim(&slab) * 3, all);
 	CHECK_EQ(slab_trim(&slab), 0);

@@ -29,6 +29,13 @@ struct page {
 	size_t len;
 };
 
+/* Bytes of an entry in names. */
+static size_t
+entry_size(size_t namelen)
+{
+	return (offsetof(struct entry, name) + namelen + 1 + 7) & ~(size_t)7;
+}
+
 /* Bytes of an entry in the reply. */
 static size_t
 reply_size(const struct page *page, const char *name)
@@ -65,8 +72,7 @@ take_entry(void *arg, const struct ufs_dirent *from)
 	to->ino = from->ino;
 	to->type = from->type;
 	memcpy(to->name, from->name, from->namelen + 1u);
-	need = offsetof(struct entry, name) + from->namelen + 1u;
-	page->names_len += (need + 7) & ~(size_t)7;
+	page->names_len += entry_size(from->namelen);
 	return 0;
 }
 
@@ -108,11 +114,9 @@ make_reply(struct page *page)
 	while (at < page->names_len) {
 		const struct entry *entry =
 		    (const struct entry *)(const void *)(page->names + at);
-		size_t len =
-		    offsetof(struct entry, name) + strlen(entry->name) + 1;
 
 		add_entry(page, entry);
-		at += (len + 7) & ~(size_t)7;
+		at += entry_size(strlen(entry->name));
 	}
 }
 

@@ -30,15 +30,20 @@ uzip_entries_flush(struct uzip_entries *e)
 	return rc;
 }
 
-/* Room for some of n more entries; *some is how many. */
+/* Append some of n entries, at least one: they are the caller's to fill in. */
 static int
-make_room(struct uzip_entries *e, uint32_t n, uint32_t *some)
+append(struct uzip_entries *e, uint32_t n, be64 **out, uint32_t *some)
 {
 	int rc = e->held == UZIP_ENTRIES_HELD ? uzip_entries_flush(e) : 0;
 	uint32_t room = UZIP_ENTRIES_HELD - e->held;
 
+	if (rc < 0)
+		return rc;
 	*some = n < room ? n : room;
-	return rc;
+	*out = e->entry + e->held;
+	e->held += *some;
+	e->next += *some;
+	return 0;
 }
 
 int
@@ -50,19 +55,16 @@ uzip_entries_put(struct uzip_entries *e, uint64_t off)
 int
 uzip_entries_fill(struct uzip_entries *e, uint64_t off, uint32_t n)
 {
-	be64 value = be64_set(off);
+	be64 *to, value = be64_set(off);
+	uint32_t some;
 
-	while (n > 0) {
-		uint32_t some;
-		int rc = make_room(e, n, &some);
+	for (; n > 0; n -= some) {
+		int rc = append(e, n, &to, &some);
 
 		if (rc < 0)
 			return rc;
 		for (uint32_t i = 0; i < some; i++)
-			e->entry[e->held + i] = value;
-		e->held += some;
-		e->next += some;
-		n -= some;
+			to[i] = value;
 	}
 	return 0;
 }
@@ -71,18 +73,16 @@ int
 uzip_entries_shift(
     struct uzip_entries *e, const uint64_t *entry, uint32_t n, uint64_t shift)
 {
-	while (n > 0) {
-		uint32_t some;
-		int rc = make_room(e, n, &some);
+	be64 *to;
+	uint32_t some;
+
+	for (; n > 0; n -= some) {
+		int rc = append(e, n, &to, &some);
 
 		if (rc < 0)
 			return rc;
 		for (uint32_t i = 0; i < some; i++)
-			e->entry[e->held + i] = be64_set(entry[i] + shift);
-		e->held += some;
-		e->next += some;
-		entry += some;
-		n -= some;
+			to[i] = be64_set(*entry++ + shift);
 	}
 	return 0;
 }

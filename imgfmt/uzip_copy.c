@@ -214,6 +214,7 @@ uzip_copy_stretch(
 	if (rc < 0)
 		return rc;
 	w->last_off = s->entry[s->n - 1] + (to - off);
+	w->open_end = 0;
 	w->count.copied += s->n - s->zero;
 	w->count.zero += s->zero;
 	return note_move(w, u, off, len, to);

@@ -175,6 +175,46 @@ random_commits_that_pad_decode_to_the_model(void)
 	}
 }
 
+/* A long free run comes in pieces: padding behind it would be in its last. */
+static void
+free_clusters_behind_an_edit_stay_free(void)
+{
+	enum { FREE = 16384, DATA = 40, ALL = 1 + FREE + DATA, CL = 1024 };
+	struct uzip_params params = {
+	    .codec = UZIP_ZLIB, .level = 1, .cluster = CL};
+	struct bytes model = {calloc(ALL, CL), (size_t)ALL * CL};
+	scoped(blkdev_closep) struct blkdev *first = kit_dev("", 0);
+	scoped(blkdev_closep) struct blkdev *second = kit_dev("", 0);
+	scoped(blkdev_closep) struct blkdev *dev = NULL;
+	struct uzip_written written;
+	struct uzip_writer *w = NULL;
+	uint64_t seed = 12;
+
+	fill(model.p, CL, 60, &seed);
+	for (uint32_t i = 1 + FREE; i < ALL; i++)
+		fill(model.p + (size_t)i * CL, CL, 60, &seed);
+	CHECK_EQ(uzip_writer_open(first, 0, ALL, &params, NULL, &w), 0);
+	CHECK_EQ(uzip_writer_put(w, model.p, model.len), 0);
+	CHECK_EQ(uzip_writer_finish(w, &written), 0);
+	uzip_writer_close(w);
+
+	scoped(bytes_free) struct bytes img = kit_all(first);
+	CHECK_EQ(uzip_open(kit_dev(img.p, img.len), CACHE, NULL, &dev), 0);
+	params.sharing.unit = 512;
+	params.share_least = 1;
+	fill(model.p, CL, 90, &seed); /* longer than it was */
+	CHECK_EQ(uzip_writer_open(second, 0, ALL, &params, NULL, &w), 0);
+	CHECK_EQ(uzip_writer_put(w, model.p, CL), 0);
+	CHECK_EQ(uzip_writer_put_from(w, dev, 1, FREE), 0);
+	CHECK_EQ(uzip_writer_put_from(w, dev, 1 + FREE, DATA), 0);
+	CHECK_EQ(uzip_writer_finish(w, &written), 0);
+	uzip_writer_close(w);
+	CHECK_EQ(written.zero, FREE);
+	scoped(bytes_free) struct bytes made = kit_all(second);
+	CHECK(shows(&made, &model));
+	bytes_free(&model);
+}
+
 static void
 what_follows_an_edit_lies_as_it_did_modulo_the_unit(void)
 {
@@ -437,6 +477,7 @@ failing_reads_while_padding_pass_up(void)
 #name, name \
 	}
 TESTS(T(random_commits_that_pad_decode_to_the_model),
+    T(free_clusters_behind_an_edit_stay_free),
     T(what_follows_an_edit_lies_as_it_did_modulo_the_unit),
     T(short_runs_are_not_padded),
     T(padding_does_not_pile_up_on_what_is_compressed_again),

@@ -9,6 +9,8 @@
 
 enum {
 	COPY_CHUNK = 1 << 20,
+	COPY_LARGE = 8 << 20, /* worth a buffer */
+	PAGE = 4096,
 	SHARE_LEAST = 128 << 10, /* more than two units, worth asking */
 	ZERO_CHUNK = 64 << 10,
 	HOLE = 64 << 10,
@@ -189,7 +191,8 @@ copy_plain(struct blkdev *from, uint64_t from_off, struct blkdev *to,
 	if (buf == NULL)
 		return -ENOMEM;
 	while (len > 0 && rc == 0) {
-		size_t n = len < COPY_CHUNK ? (size_t)len : COPY_CHUNK;
+		size_t most = COPY_CHUNK - to_off % PAGE;
+		size_t n = len < most ? (size_t)len : most;
 
 		rc = blkdev_read(from, from_off, buf, n);
 		if (rc == 0)
@@ -237,7 +240,20 @@ blkdev_share(struct blkdev *from, uint64_t from_off, struct blkdev *to,
 	return compat_clone_range(src, src_off, dst, dst_off, len);
 }
 
-/* Let the kernel copy what it can; the rest the plain way. */
+bool
+blkdev_copies_well(struct blkdev *from, struct blkdev *to)
+{
+	uint64_t off;
+	int src, dst;
+
+	return blkdev_locate(from, 0, &src, &off) == 0 &&
+	    blkdev_locate(to, 0, &dst, &off) == 0 && compat_copies_well(dst);
+}
+
+/*
+ * Let the kernel copy what it can; the rest the plain way.  That is the faster
+ * one for much: kernels go page by page.
+ */
 static int
 copy_by_kernel(struct blkdev *from, uint64_t from_off, struct blkdev *to,
     uint64_t to_off, uint64_t len)
@@ -245,7 +261,7 @@ copy_by_kernel(struct blkdev *from, uint64_t from_off, struct blkdev *to,
 	uint64_t src_off, dst_off;
 	int src, dst;
 
-	while (len > 0) {
+	while (len > 0 && (len < COPY_LARGE || blkdev_copies_well(from, to))) {
 		int64_t n;
 
 		if (blkdev_locate(from, from_off, &src, &src_off) < 0 ||

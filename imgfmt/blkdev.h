@@ -165,10 +165,16 @@ MUST_CHECK int blkdev_share(struct blkdev *from, uint64_t from_off,
     struct blkdev *to, uint64_t to_off, uint64_t len);
 
 /*
- * Copy len bytes, from from_off of from to to_off of to; the kernel does it
- * (copy_file_range), or they are shared, where both lie in files that let it.
- * Errors as blkdev_read and blkdev_write.  from may be read by
- * others meanwhile.
+ * Whether it is better to let the host copy from from to to than to read and
+ * write, much as it may be.
+ */
+bool blkdev_copies_well(struct blkdev *from, struct blkdev *to);
+
+/*
+ * Copy len bytes, from from_off of from to to_off of to; they are shared, or
+ * the kernel copies (copy_file_range), where both lie in files and that is
+ * better. Errors as blkdev_read and blkdev_write.  from may be read by others
+ * meanwhile.
  */
 MUST_CHECK int blkdev_copy(struct blkdev *from, uint64_t from_off,
     struct blkdev *to, uint64_t to_off, uint64_t len);
@@ -221,6 +227,12 @@ MUST_CHECK int blkdev_file_open(const char *path, struct blkdev **out);
  * Flush is fdatasync.
  */
 MUST_CHECK int blkdev_file_adopt(int fd, bool writable, struct blkdev **out);
+
+/*
+ * Let the disk take what is written to dev, a file, while more is written: for
+ * what will be flushed in the end.
+ */
+void blkdev_file_write_early(struct blkdev *dev);
 
 /*
  * A write-back cache of lower.  Writes, trims and resizes stay in memory (any

@@ -10,10 +10,14 @@
 #include "compat.h"
 #include "log.h"
 
+enum { EARLY = 8 << 20 };
+
 struct file {
 	struct blkdev dev;
 	int fd;
 	char *name; /* or NULL: who opened it says what fails */
+	bool early; /* what is written goes on to the disk soon */
+	uint64_t fresh, fresh_end; /* bytes written that were not told to */
 	atomic_bool said;
 };
 
@@ -51,10 +55,22 @@ file_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
 	return 0;
 }
 
-static int
-file_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+/* In large pieces, each of them written in one go. */
+static void
+start_writing(struct file *f, uint64_t off, uint64_t len)
 {
-	int fd = ((struct file *)dev)->fd;
+	if (off != f->fresh_end)
+		f->fresh = off;
+	f->fresh_end = off + len;
+	if (f->fresh_end - f->fresh < EARLY)
+		return;
+	compat_start_writing(f->fd, f->fresh, f->fresh_end - f->fresh);
+	f->fresh = f->fresh_end;
+}
+
+static int
+write_all(int fd, uint64_t off, const void *buf, size_t len)
+{
 	const char *p = buf;
 
 	while (len > 0) {
@@ -71,6 +87,17 @@ file_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+static int
+file_write(struct blkdev *dev, uint64_t off, const void *buf, size_t len)
+{
+	struct file *f = (struct file *)dev;
+	int rc = write_all(f->fd, off, buf, len);
+
+	if (rc == 0 && f->early)
+		start_writing(f, off, len);
+	return rc;
 }
 
 static int
@@ -163,4 +190,10 @@ blkdev_file_open(const char *path, struct blkdev **out)
 	if (rc == 0) /* without, it goes unnamed */
 		((struct file *)*out)->name = strdup(path);
 	return rc;
+}
+
+void
+blkdev_file_write_early(struct blkdev *dev)
+{
+	((struct file *)dev)->early = true;
 }

@@ -41,6 +41,18 @@ MUST_CHECK int compat_clone_range(
     int from, uint64_t from_off, int to, uint64_t to_off, uint64_t len);
 
 /*
+ * Whether the file system of fd copies better by itself than we do: a server
+ * without the network, or one that shares what it copies.
+ */
+bool compat_copies_well(int fd);
+
+/*
+ * Let the disk start to take len bytes at off of fd, which a later fsync(2)
+ * need not wait for then.  Makes nothing durable.
+ */
+void compat_start_writing(int fd, uint64_t off, uint64_t len);
+
+/*
  * Let everything written to the file system that fd lies on reach it.
  * -errno of syncfs(2).
  */

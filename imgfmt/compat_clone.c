@@ -1,11 +1,14 @@
-/* Files that share bytes on disk: reflinks. */
+/* Files that share bytes on disk, and how files are best copied. */
 #include "compat.h"
 
 #if defined(__linux__)
 
+#include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 
 enum { UNIT_MOST = 64 << 10 }; /* some network's are no block sizes */
 
@@ -50,6 +53,29 @@ compat_clone_range(
 	return clone_range(to, &range);
 }
 
+bool
+compat_copies_well(int fd)
+{
+	static const unsigned long servers[] = {NFS_SUPER_MAGIC,
+	    CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC, CEPH_SUPER_MAGIC,
+	    FUSE_SUPER_MAGIC};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(servers) / sizeof(*servers); i++)
+		if ((unsigned long)fs.f_type == servers[i])
+			return true;
+	return false;
+}
+
+void
+compat_start_writing(int fd, uint64_t off, uint64_t len)
+{
+	(void)sync_file_range(
+	    fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}
+
 #else /* FreeBSD: ZFS clones by itself in copy_file_range(2) */
 
 uint32_t
@@ -70,6 +96,21 @@ compat_clone_range(
 	(void)to_off;
 	(void)len;
 	return -EOPNOTSUPP;
+}
+
+bool
+compat_copies_well(int fd)
+{
+	(void)fd;
+	return true;
+}
+
+void
+compat_start_writing(int fd, uint64_t off, uint64_t len)
+{
+	(void)fd;
+	(void)off;
+	(void)len;
 }
 
 #endif

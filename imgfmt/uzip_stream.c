@@ -3,7 +3,9 @@
 #include <string.h>
 
 enum {
-	BUFFER = 2 << 20,      /* more than any cluster takes */
+	BUFFER = 2 << 20, /* more than any cluster takes */
+	FULL = 1 << 20,   /* enough for one write */
+	PAGE = 4096,
 	SMALL_COPY = 64 << 10, /* cheaper to read than to ask the kernel */
 	SMALL_SHARE = 16 << 10,
 	LONG_COPY = 64 << 20, /* long enough not to wait for more */
@@ -13,7 +15,11 @@ int
 uzip_sink_open(
     struct uzip_sink *k, struct blkdev *out, uint64_t base, uint64_t pos)
 {
+	int fd;
+
 	*k = (struct uzip_sink){.out = out, .base = base, .pos = pos};
+	if (blkdev_locate(out, 0, &fd, &k->file_at) < 0)
+		k->file_at = 0;
 	k->buf = malloc(BUFFER);
 	return k->buf == NULL ? -ENOMEM : 0;
 }
@@ -71,19 +77,47 @@ advance(struct uzip_sink *k, uint64_t n, uint64_t *count)
 	*count += n;
 }
 
-/* Let the first n bytes of the pending copy, not many, join the buffer. */
+/*
+ * Write the buffer up to where a page of the file ends: the rest goes with what
+ * follows.  But copied bytes only, the last copied ones, are divided so.
+ */
+static int
+flush_pages(struct uzip_sink *k, size_t copied)
+{
+	uint64_t at = buffer_at(k);
+	size_t rest = (k->file_at + k->base + at + k->len) % PAGE;
+	size_t len = rest <= copied ? k->len - rest : k->len;
+	int rc = reach(k, at + len);
+
+	if (rc == 0)
+		rc = blkdev_write(k->out, k->base + at, k->buf, len);
+	if (rc < 0)
+		return rc;
+	memmove(k->buf, k->buf + len, k->len - len);
+	k->len -= len;
+	return 0;
+}
+
+/* Let the first n bytes of the pending copy join the buffer. */
 static int
 copy_to_buffer(struct uzip_sink *k, uint64_t n)
 {
-	int rc = k->len + n > BUFFER ? flush_buffer(k) : 0;
+	while (n > 0) {
+		size_t room = (k->len < FULL ? FULL : BUFFER) - k->len;
+		size_t some = n < room ? (size_t)n : room;
+		int rc =
+		    blkdev_read(k->from, k->from_off, k->buf + k->len, some);
 
-	if (rc == 0)
-		rc = blkdev_read(
-		    k->from, k->from_off, k->buf + k->len, (size_t)n);
-	if (rc < 0)
-		return rc;
-	k->len += (size_t)n;
-	advance(k, n, &k->copied);
+		if (rc < 0)
+			return rc;
+		k->len += some;
+		advance(k, some, &k->copied);
+		n -= some;
+		if (k->len >= FULL)
+			rc = flush_pages(k, some);
+		if (rc < 0)
+			return rc;
+	}
 	return 0;
 }
 
@@ -125,7 +159,7 @@ flush_copy(struct uzip_sink *k)
 
 	if (rc < 0 || n == 0)
 		return rc;
-	if (n <= SMALL_COPY)
+	if (n <= SMALL_COPY || !k->by_host)
 		return copy_to_buffer(k, n);
 	rc = flush_buffer(k);
 	if (rc == 0)
@@ -168,6 +202,8 @@ uzip_sink_copy(
 	if (rc < 0)
 		return rc;
 	if (k->from_len == 0) {
+		if (k->from != from)
+			k->by_host = blkdev_copies_well(from, k->out);
 		k->from = from;
 		k->from_off = off;
 	}

@@ -126,6 +126,17 @@ resolve(const char *path, char **real, struct stat *like)
 	return *real == NULL ? -errno : 0;
 }
 
+/* It will be flushed, whatever is written to it. */
+static int
+adopt(int fd, struct blkdev **dev)
+{
+	int rc = blkdev_file_adopt(fd, true, dev);
+
+	if (rc == 0)
+		blkdev_file_write_early(*dev);
+	return rc;
+}
+
 static int
 open_temporary(struct outfile *o, const struct stat *like)
 {
@@ -153,7 +164,7 @@ open_temporary(struct outfile *o, const struct stat *like)
 		log_debug("cannot set the owner of '%s'", o->temporary);
 	if (fchmod(fd, like->st_mode & 0777) < 0)
 		log_debug("cannot set the mode of '%s'", o->temporary);
-	return blkdev_file_adopt(fd, true, &o->dev);
+	return adopt(fd, &o->dev);
 }
 
 int

@@ -137,23 +137,28 @@ peek_finds_only_what_is_there(void)
 	uzip_cache_close(cache);
 }
 
-/* Append bytes and copies at random, to a sink and to a model. */
+/*
+ * Append bytes and copies at random, to a sink and to a model.  Memory cannot
+ * share, whatever sharing says: it is copied then.
+ */
 static void
-random_puts_and_copies_come_out_in_order(void)
+put_and_copy_at_random(const struct blkdev_sharing *sharing)
 {
-	enum { SOURCE = 1 << 20, MODEL = 24 << 20, START = 1000 };
+	enum { SOURCE = 3 << 20, MODEL = 48 << 20, START = 1000 };
 	scoped(freep) uint8_t *source = malloc(SOURCE);
 	scoped(freep) uint8_t *model = calloc(1, MODEL);
+	scoped(freep) uint8_t *tmp = malloc(SOURCE);
 	scoped(blkdev_closep) struct blkdev *out = kit_dev("base", 4);
 	scoped(blkdev_closep) struct blkdev *from = NULL;
 	struct uzip_sink k;
 	uint64_t seed = 3;
-	size_t pos = START;
+	size_t pos = START, put_at = START, put_len = 0;
 
 	for (size_t i = 0; i < SOURCE; i++)
 		source[i] = (uint8_t)kit_random(&seed);
 	from = kit_dev(source, SOURCE);
 	CHECK_EQ(uzip_sink_open(&k, out, 4, START), 0);
+	k.sharing = *sharing;
 	while (pos < MODEL - SOURCE) {
 		uint64_t r = kit_random(&seed);
 		size_t most = r % 256 == 0 ? SOURCE : 40000;
@@ -163,12 +168,18 @@ random_puts_and_copies_come_out_in_order(void)
 		if (len > SOURCE - off)
 			len = SOURCE - off;
 		memcpy(model + pos, source + off, len);
-		pos += len;
-		if (r % 3 == 0)
+		if (r % 3 == 0 && len < (2 << 20)) {
 			CHECK_EQ(uzip_sink_put(&k, source + off, len), 0);
-		else
+			put_at = pos;
+			put_len = len;
+		} else {
 			CHECK_EQ(uzip_sink_copy(&k, from, off, len), 0);
+		}
+		pos += len;
 		CHECK_EQ(k.pos, pos);
+		CHECK(put_len == 0 ||
+		    uzip_sink_holds(&k, put_at, model + put_at, put_len, tmp) ==
+			1);
 	}
 	CHECK_EQ(uzip_sink_flush(&k), 0);
 	uzip_sink_close(&k);
@@ -176,6 +187,20 @@ random_puts_and_copies_come_out_in_order(void)
 	CHECK_EQ(all.len, pos + 4);
 	CHECK(memcmp(all.p + 4, model, pos) == 0);
 	CHECK(memcmp(all.p, "base", 4) == 0);
+	CHECK_EQ(k.shared, 0);
+}
+
+static void
+random_puts_and_copies_come_out_in_order(void)
+{
+	put_and_copy_at_random(&(struct blkdev_sharing){0});
+}
+
+static void
+what_cannot_be_shared_after_all_is_copied(void)
+{
+	put_and_copy_at_random(&(struct blkdev_sharing){512, 3, 100});
+	put_and_copy_at_random(&(struct blkdev_sharing){4096, 0, 0});
 }
 
 static void
@@ -248,5 +273,6 @@ TESTS(T(slot_in_use_is_not_given_to_another_key),
     T(who_comes_while_a_cluster_is_filled_waits_for_it),
     T(failure_to_fill_is_not_kept), T(peek_finds_only_what_is_there),
     T(random_puts_and_copies_come_out_in_order),
+    T(what_cannot_be_shared_after_all_is_copied),
     T(copies_in_a_row_are_one_copy), T(sink_compares_with_what_it_took),
     T(map_finds_what_was_added))

@@ -351,6 +351,7 @@ UNIT = \
 	tests/unit/test_uzip_fault \
 	tests/unit/test_uzip_pad \
 	tests/unit/test_uzip_parts \
+	tests/unit/test_uzip_proven \
 	tests/unit/test_uzip_write \
 	tests/unit/test_vocabulary \
 
@@ -410,7 +411,7 @@ sanitized:
 		-fsanitize=fuzzer-no-link
 
 # Races: unit tests that start threads, and many processes in one mount.
-THREADED = cache fuse overlay uzip uzip_write vocabulary
+THREADED = cache fuse overlay uzip uzip_proven uzip_write vocabulary
 tsan:
 	SRCS='$(SRCS)' TESTLIB='$(TESTLIB)' LIBS='$(LIBS)' \
 	PROGRAMS="mkimage/main.c $$(printf 'tests/unit/test_%s.c ' $(THREADED))" \

@@ -205,6 +205,16 @@ MUST_CHECK int uzip_writer_put_zero(struct uzip_writer *w, uint32_t n);
 MUST_CHECK int uzip_writer_put_from(
     struct uzip_writer *w, struct blkdev *from, uint32_t first, uint32_t n);
 
+/*
+ * Append cluster no of from, as above, by its stream without what pads it, once
+ * that has been decoded without fault; what cannot go on as it is (of another
+ * length than the codec's rules allow, or zero) is compressed anew.  Duplicates
+ * are found as those of plain clusters are.  Many are decoded in parallel.  A
+ * damaged cluster is -ECORRUPT, said.
+ */
+MUST_CHECK int uzip_writer_put_proven(
+    struct uzip_writer *w, struct blkdev *from, uint32_t no);
+
 struct uzip_written {
 	uint64_t bytes; /* of the container, padded to 512 */
 	uint64_t compressed, copied, zero, backref; /* clusters */

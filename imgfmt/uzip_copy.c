@@ -10,6 +10,8 @@
  * still wants them takes them over; where the rule of formats.md 1.5 forbids
  * to refer to them, they are stored again.
  */
+#include <string.h>
+
 #include "log.h"
 #include "uzip_read.h"
 #include "uzip_write.h"
@@ -285,4 +287,60 @@ uzip_emit_copies(
 	for (; n > 0 && rc == 0; first += some, n -= some)
 		rc = copy_some(w, (struct uzip *)from, first, n, &some);
 	return rc;
+}
+
+/*
+ * The stream of a decoded cluster, to out; *len 0: it cannot go on as it is,
+ * but plain holds the cluster.
+ */
+static int
+take_stream(struct uzip_writer *w, struct uzip *u, uint32_t no, uint8_t *plain,
+    uint8_t *out, size_t *len)
+{
+	struct uzip_payload got = {0};
+	struct uzip_worker *worker;
+	struct uzip_span span;
+	bool last;
+	int rc = uzip_index_span(&u->index, no, &span, &last);
+
+	*len = 0;
+	if (rc == 0 && span.kind == UZIP_ZERO)
+		memset(plain, 0, w->params.cluster);
+	if (rc < 0 || span.kind == UZIP_ZERO)
+		return rc;
+	rc = uzip_worker_get(u, &worker);
+	if (rc < 0)
+		return rc;
+	rc = uzip_decode_span(u, worker, &span, last, plain, &got);
+	if (rc == 0 && got.out == w->params.cluster && got.used <= w->most &&
+	    got.used <= w->room) {
+		memcpy(out, worker->in, got.used);
+		*len = got.used;
+	}
+	uzip_worker_put(u, worker);
+	if (rc == -ECORRUPT)
+		log_error("cluster %u at byte %llu: damaged %s stream", no,
+		    (unsigned long long)span.off,
+		    uzip_codec_name(u->info.codec));
+	return rc;
+}
+
+int
+uzip_pack_origin(struct uzip_writer *w, struct uzip_packer *p,
+    const struct uzip_origin *origin, uint8_t *plain, uint8_t *out,
+    struct uzip_packed *k)
+{
+	size_t len;
+	int rc = take_stream(
+	    w, (struct uzip *)origin->from, origin->no, plain, out, &len);
+
+	if (rc < 0)
+		return rc;
+	if (len == 0 ||
+	    (!w->params.keep_zeroes &&
+		bytes_are_zero(plain, w->params.cluster)))
+		return uzip_pack(w, p, plain, out, k);
+	uzip_set_packed(w, out, len, k);
+	k->copied = true;
+	return 0;
 }

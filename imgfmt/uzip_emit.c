@@ -75,20 +75,30 @@ hash_of(const uint8_t *p, size_t len)
 	return h != 0 ? h : 1;
 }
 
+void
+uzip_set_packed(const struct uzip_writer *w, const uint8_t *out, size_t len,
+    struct uzip_packed *k)
+{
+	*k = (struct uzip_packed){.len = len};
+	if (w->params.dedup)
+		k->hash = hash_of(out, len);
+}
+
 int
 uzip_pack(struct uzip_writer *w, struct uzip_packer *p, const uint8_t *plain,
     uint8_t *out, struct uzip_packed *k)
 {
 	uint32_t cluster = w->params.cluster;
+	size_t len;
 	int rc;
 
 	*k = (struct uzip_packed){
 	    .zero = !w->params.keep_zeroes && bytes_are_zero(plain, cluster)};
 	if (k->zero)
 		return 0;
-	rc = uzip_encode(p->encoder, plain, cluster, out, w->room, &k->len);
-	if (rc == 0 && w->params.dedup)
-		k->hash = hash_of(out, k->len);
+	rc = uzip_encode(p->encoder, plain, cluster, out, w->room, &len);
+	if (rc == 0)
+		uzip_set_packed(w, out, len, k);
 	return rc;
 }
 
@@ -129,6 +139,18 @@ too_long(const struct uzip_writer *w, size_t len)
 	return -EOVERFLOW;
 }
 
+static void
+count_packed(struct uzip_writer *w, const struct uzip_packed *k)
+{
+	if (k->copied) {
+		w->count.copied++;
+		w->count.copied_bytes += k->len;
+	} else {
+		w->count.compressed++;
+		w->count.compressed_bytes += k->len;
+	}
+}
+
 /* Refer back to the same encoded bytes, or append them. */
 static int
 emit_encoded(
@@ -152,8 +174,7 @@ emit_encoded(
 		rc = uzip_emit_entry(w, off);
 	if (rc < 0)
 		return rc;
-	w->count.compressed++;
-	w->count.compressed_bytes += k->len;
+	count_packed(w, k);
 	w->open_end = w->sink.pos;
 	w->open_len = k->len;
 	if (!w->params.dedup || same != NULL)

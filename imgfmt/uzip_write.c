@@ -81,9 +81,10 @@ allocate_batch(struct uzip_writer *w, struct uzip_batch *b)
 	b->items = calloc(ITEMS, sizeof(*b->items));
 	b->packed = calloc(w->capacity, sizeof(*b->packed));
 	b->plain = malloc((size_t)w->capacity * w->params.cluster);
+	b->origin = calloc(w->capacity, sizeof(*b->origin));
 	b->encoded = malloc(w->capacity * w->room);
 	return b->items == NULL || b->packed == NULL || b->plain == NULL ||
-		b->encoded == NULL
+		b->origin == NULL || b->encoded == NULL
 	    ? -ENOMEM
 	    : 0;
 }
@@ -157,6 +158,7 @@ uzip_writer_close(struct uzip_writer *w)
 		free(w->batch[i].items);
 		free(w->batch[i].packed);
 		free(w->batch[i].plain);
+		free(w->batch[i].origin);
 		free(w->batch[i].encoded);
 	}
 	free(w->tmp);
@@ -172,6 +174,18 @@ slots_per_task(const struct uzip_writer *w)
 	return n > 0 ? n : 1;
 }
 
+static int
+pack_slot(struct uzip_writer *w, struct uzip_packer *p, struct uzip_batch *b,
+    uint32_t i)
+{
+	uint8_t *plain = b->plain + (size_t)i * w->params.cluster;
+	uint8_t *out = b->encoded + i * w->room;
+
+	return b->origin[i].from != NULL
+	    ? uzip_pack_origin(w, p, &b->origin[i], plain, out, &b->packed[i])
+	    : uzip_pack(w, p, plain, out, &b->packed[i]);
+}
+
 /* A batch whose packing is under way is w->packing, any other w->filled. */
 static int
 pack_slots(struct uzip_writer *w, struct uzip_batch *b, size_t task)
@@ -185,8 +199,7 @@ pack_slots(struct uzip_writer *w, struct uzip_batch *b, size_t task)
 	if (rc < 0)
 		return rc;
 	for (; i < end && rc == 0; i++)
-		rc = uzip_pack(w, p, b->plain + (size_t)i * w->params.cluster,
-		    b->encoded + i * w->room, &b->packed[i]);
+		rc = pack_slot(w, p, b, i);
 	uzip_packer_put(w, p);
 	return rc;
 }
@@ -334,6 +347,16 @@ queue(struct uzip_writer *w, const struct uzip_item *item)
 	return is_due(w) ? run_queue(w) : 0;
 }
 
+/* The next slot holds a cluster, or will once origin has been read. */
+static int
+queue_slot(struct uzip_writer *w, struct uzip_origin origin)
+{
+	struct uzip_batch *b = w->filled;
+
+	b->origin[b->slots] = origin;
+	return queue(w, &(struct uzip_item){PLAIN, b->slots, 1, NULL});
+}
+
 static int
 fail(struct uzip_writer *w, int rc)
 {
@@ -364,8 +387,7 @@ uzip_writer_put(struct uzip_writer *w, const void *buf, size_t len)
 		w->partial += (uint32_t)n;
 		if (w->partial == cluster) {
 			w->partial = 0;
-			rc = queue(
-			    w, &(struct uzip_item){PLAIN, b->slots, 1, NULL});
+			rc = queue_slot(w, (struct uzip_origin){0});
 		}
 	}
 	return fail(w, rc);
@@ -382,6 +404,20 @@ judge_room(const struct uzip_writer *w, uint32_t n)
 	return n > w->n - w->given ? -EFBIG : 0;
 }
 
+/* The same for clusters of from. */
+static int
+judge_source(const struct uzip_writer *w, struct blkdev *from, uint32_t first,
+    uint32_t n)
+{
+	const struct uzip_info *info = uzip_info(from);
+
+	if (info->codec != w->params.codec ||
+	    info->cluster != w->params.cluster || first > info->nclusters ||
+	    n > info->nclusters - first)
+		return -EINVAL;
+	return judge_room(w, n);
+}
+
 int
 uzip_writer_put_zero(struct uzip_writer *w, uint32_t n)
 {
@@ -396,16 +432,20 @@ int
 uzip_writer_put_from(
     struct uzip_writer *w, struct blkdev *from, uint32_t first, uint32_t n)
 {
-	const struct uzip_info *info = uzip_info(from);
-	int rc = judge_room(w, n);
+	int rc = judge_source(w, from, first, n);
 
 	if (rc < 0 || n == 0)
 		return rc;
-	if (info->codec != w->params.codec ||
-	    info->cluster != w->params.cluster || first > info->nclusters ||
-	    n > info->nclusters - first)
-		return -EINVAL;
 	return fail(w, queue(w, &(struct uzip_item){COPIES, first, n, from}));
+}
+
+int
+uzip_writer_put_proven(struct uzip_writer *w, struct blkdev *from, uint32_t no)
+{
+	int rc = judge_source(w, from, no, 1);
+
+	return rc < 0 ? rc
+		      : fail(w, queue_slot(w, (struct uzip_origin){from, no}));
 }
 
 /* The header, when all else is there. */

@@ -17,9 +17,16 @@ struct uzip_stretch;
 
 /* A cluster ready to enter the container. */
 struct uzip_packed {
-	bool zero;  /* and to be elided: there are no bytes */
-	size_t len; /* of its stream */
+	bool zero;   /* and to be elided: there are no bytes */
+	bool copied; /* its stream is another image's */
+	size_t len;  /* of its stream */
 	uint64_t hash;
+};
+
+/* Where a slot gets its cluster from, if it is not filled by the caller. */
+struct uzip_origin {
+	struct blkdev *from; /* or NULL */
+	uint32_t no;
 };
 
 /* Bytes from .. end of the source that went to to. */
@@ -39,8 +46,9 @@ struct uzip_moves {
 struct uzip_batch {
 	struct uzip_item *items;
 	size_t nitems;
-	uint8_t *plain;   /* slots whole clusters, then partial bytes */
-	uint8_t *encoded; /* a room for each slot */
+	uint8_t *plain; /* slots whole clusters, then partial bytes */
+	struct uzip_origin *origin; /* of each slot */
+	uint8_t *encoded;           /* a room for each slot */
 	struct uzip_packed *packed;
 	uint32_t slots;
 	uint64_t copying; /* clusters to be copied in items */
@@ -96,6 +104,13 @@ MUST_CHECK int uzip_emit_backref(struct uzip_writer *w, uint64_t off);
 /* Encode a plain cluster into out, which has w->room bytes.  Any thread. */
 MUST_CHECK int uzip_pack(struct uzip_writer *w, struct uzip_packer *p,
     const uint8_t *plain, uint8_t *out, struct uzip_packed *k);
+/* The same of a cluster of another image; plain has room for one. */
+MUST_CHECK int uzip_pack_origin(struct uzip_writer *w, struct uzip_packer *p,
+    const struct uzip_origin *origin, uint8_t *plain, uint8_t *out,
+    struct uzip_packed *k);
+/* A cluster's stream is in out. */
+void uzip_set_packed(const struct uzip_writer *w, const uint8_t *out,
+    size_t len, struct uzip_packed *k);
 MUST_CHECK int uzip_packer_get(struct uzip_writer *w, struct uzip_packer **out);
 void uzip_packer_put(struct uzip_writer *w, struct uzip_packer *p);
 void uzip_packers_close(struct uzip_writer *w);

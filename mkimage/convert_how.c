@@ -154,6 +154,27 @@ decide_size(struct conversion *c)
 	}
 }
 
+/*
+ * What is packed as it is to be need not be packed again, unless it is to be
+ * packed better, or faster.
+ */
+static void
+decide_reuse(struct conversion *c)
+{
+	const struct image *im = c->image;
+	const struct uzip_info *is;
+
+	if (im->uzip == NULL || im->dev != im->uzip || convert_is_plain(c) ||
+	    c->opt->uzip.level_set)
+		return;
+	is = uzip_info(im->uzip);
+	if (is->codec != c->how.uzip.codec ||
+	    is->cluster != c->how.uzip.cluster)
+		return;
+	c->how.known = view_device(&c->view);
+	c->how.packed = im->uzip;
+}
+
 /* As commit_uzip.c does it. */
 static int
 decide_uzip(struct conversion *c)
@@ -176,6 +197,7 @@ decide_uzip(struct conversion *c)
 	p.dedup = p.dedup || asked->params.dedup;
 	p.keep_zeroes = p.keep_zeroes || asked->params.keep_zeroes;
 	c->how.uzip = p;
+	decide_reuse(c);
 	return 0;
 }
 

@@ -115,11 +115,75 @@ write_ufs(struct target *t)
 	return rc;
 }
 
+/* Clusters of one image, on their way to another. */
+struct packing {
+	struct target *t;
+	struct uzip_writer *w;
+	uint8_t *buf; /* of a piece */
+};
+
+/*
+ * Whether cluster no of *from holds what is to be at off, as it is: 1, 0,
+ * -errno.
+ */
 static int
-put_clusters(struct target *t, struct uzip_writer *w, uint8_t *buf)
+find_packed(const struct packing *p, uint64_t off, uint32_t *no)
 {
-	const struct uzip_params *params = &t->fs->opt->uzip;
-	uint64_t cluster = params->cluster, size = t->image->size;
+	const struct create_fs_options *opt = p->t->fs->opt;
+	uint32_t cluster = opt->uzip.cluster;
+	struct blkdev_change change;
+	uint64_t at;
+	int rc;
+
+	if (opt->packed == NULL || off + cluster > p->t->image->size)
+		return 0;
+	rc = create_image_lies_on(p->t->image, off, cluster, opt->known, &at);
+	if (rc <= 0)
+		return rc;
+	if (at % cluster != 0 || at + cluster > opt->packed->size)
+		return 0;
+	rc = blkdev_next_change(opt->known, at, &change);
+	if (rc < 0 || (rc > 0 && change.off < at + cluster))
+		return rc < 0 ? rc : 0;
+	*no = (uint32_t)(at / cluster);
+	return 1;
+}
+
+static int
+put_plain(struct packing *p, uint64_t off, size_t len)
+{
+	int rc = len > 0 ? blkdev_read(p->t->image, off, p->buf, len) : 0;
+
+	return rc == 0 && len > 0 ? uzip_writer_put(p->w, p->buf, len) : rc;
+}
+
+/* n bytes at off: those that are packed already, and what lies between. */
+static int
+put_piece(struct packing *p, uint64_t off, size_t n)
+{
+	uint32_t cluster = p->t->fs->opt->uzip.cluster, no;
+	uint64_t end = off + n, at = off;
+	int rc = 0;
+
+	for (; at < end && rc >= 0; at += cluster) {
+		rc = find_packed(p, at, &no);
+		if (rc <= 0)
+			continue;
+		rc = put_plain(p, off, (size_t)(at - off));
+		if (rc == 0)
+			rc = uzip_writer_put_proven(
+			    p->w, p->t->fs->opt->packed, no);
+		off = at + cluster;
+	}
+	return rc < 0 || off >= end ? rc
+				    : put_plain(p, off, (size_t)(end - off));
+}
+
+static int
+put_clusters(struct packing *p)
+{
+	const struct uzip_params *params = &p->t->fs->opt->uzip;
+	uint64_t cluster = params->cluster, size = p->t->image->size;
 	uint64_t most =
 	    PIECE / cluster > 0 ? PIECE / cluster * cluster : cluster;
 	int rc = 0;
@@ -129,16 +193,13 @@ put_clusters(struct target *t, struct uzip_writer *w, uint8_t *buf)
 		    size - off < most ? (size_t)(size - off) : (size_t)most;
 
 		if (n == most && !params->keep_zeroes &&
-		    create_image_is_hole(t->image, off, n)) {
-			rc =
-			    uzip_writer_put_zero(w, (uint32_t)(most / cluster));
-			continue;
-		}
-		rc = blkdev_read(t->image, off, buf, n);
-		if (rc == 0)
-			rc = uzip_writer_put(w, buf, n);
+		    create_image_is_hole(p->t->image, off, n))
+			rc = uzip_writer_put_zero(
+			    p->w, (uint32_t)(most / cluster));
+		else
+			rc = put_piece(p, off, n);
 	}
-	return rc < 0 ? rc : uzip_writer_finish(w, &t->fs->uzip);
+	return rc < 0 ? rc : uzip_writer_finish(p->w, &p->t->fs->uzip);
 }
 
 static int
@@ -149,7 +210,7 @@ write_uzip(struct target *t)
 	scoped(freep) uint8_t *buf = malloc(PIECE + params->cluster);
 	uint64_t n = t->image->size / params->cluster +
 	    (t->image->size % params->cluster != 0);
-	struct uzip_writer *w = NULL;
+	struct packing p = {.t = t, .buf = buf};
 	struct pool *pool;
 	int rc = buf == NULL ? -ENOMEM : 0;
 
@@ -161,10 +222,10 @@ write_uzip(struct target *t)
 		rc = pool_open(opt->jobs, &pool);
 	if (rc < 0)
 		return rc;
-	rc = uzip_writer_open(t->out, t->base, (uint32_t)n, params, pool, &w);
+	rc = uzip_writer_open(t->out, t->base, (uint32_t)n, params, pool, &p.w);
 	if (rc == 0)
-		rc = put_clusters(t, w, buf);
-	uzip_writer_close(w);
+		rc = put_clusters(&p);
+	uzip_writer_close(p.w);
 	pool_close(pool);
 	t->fs->written = t->fs->uzip.bytes;
 	return rc;

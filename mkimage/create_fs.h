@@ -26,6 +26,12 @@ struct create_fs_options {
 	uint64_t free_bytes;   /* room beyond the tree's */
 	unsigned free_percent; /* the same, in percent of what the tree takes */
 	struct uzip_params uzip;
+	/*
+	 * Contents that lie on known, a view's device, unchanged in a cluster
+	 * of packed, the uzip below it, are not compressed again; both NULL:
+	 * all are compressed.  packed is as params say.
+	 */
+	struct blkdev *known, *packed;
 	int gz_level;              /* 0: the default */
 	unsigned jobs;             /* 0: one a processor */
 	const struct order *order; /* of files that lie first, or NULL */

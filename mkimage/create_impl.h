@@ -92,6 +92,13 @@ void create_tell_losses(
 MUST_CHECK int create_image_open(const struct create_layout *layout,
     struct tree_reader *reader, struct progress *bar, struct blkdev **out);
 
+/*
+ * Whether the len bytes at off are contents that lie in one piece on device,
+ * at *at: 1; 0; -EINTR.
+ */
+MUST_CHECK int create_image_lies_on(struct blkdev *dev, uint64_t off,
+    uint64_t len, const struct blkdev *device, uint64_t *at);
+
 /* Whether len bytes at off hold nothing: no metadata that is not zero, no
  * contents. */
 bool create_image_is_hole(struct blkdev *dev, uint64_t off, uint64_t len);

@@ -7,7 +7,7 @@
 . "$(dirname "$0")/judges.sh"
 need_root
 need_fuse
-need makefs genisoimage xorriso bsdtar sgdisk python3 jq xz
+need makefs genisoimage xorriso bsdtar sgdisk python3 jq xz cc
 
 # All that there is to tell about a tree but where it lies.
 everything() { # everything IMAGE
@@ -185,6 +185,53 @@ check "free space stays, but for a few blocks" test \
 check "unless told otherwise" "$relive" convert -q --free 0 "$live" \
 	-o "$work/tight.uzip"
 check "then it goes" test "$(avail "$work/tight.uzip")" -lt "$(avail "$live")"
+
+# -- what is packed already ---------------------------------------------------
+
+# A uzip of another program: which of its bytes are there again?
+mkdir "$work/large"
+for i in $(seq 3000); do
+	find "$top/imgfmt" -name '*.c' -exec cat {} +
+done 2>/dev/null | head -c 6000000 >"$work/large/text"
+printf 'tail' >"$work/large/small"
+"$relive" create -q -o "$work/large.ufs" "$work/large"
+cc -O2 -o "$work/pack" "$top/tests/bench/mkuzip_loop.c" -lz
+"$work/pack" "$work/large.ufs" "$work/large.uzip"
+came_along() { # came_along FROM TO: how many of FROM's streams are in TO
+	python3 - "$@" <<'END'
+import struct, sys
+was, now = (open(f, 'rb').read() for f in sys.argv[1:])
+n = struct.unpack_from('>I', was, 132)[0]
+at = struct.unpack_from(f'>{n + 1}Q', was, 136)
+print(sum(b - a > 1000 and was[a:b] in now for a, b in zip(at, at[1:])))
+END
+}
+check "again: convert" "$relive" convert -q "$work/large.uzip" -o "$work/r.uzip"
+check "again: contents are not packed anew" test \
+	"$(came_along "$work/large.uzip" "$work/r.uzip")" -ge 366
+everything "$work/large.uzip" >"$work/want.large"
+holds "again" "$work/r.uzip" "$work/want.large"
+check "again: for ever" "$relive" convert -q --block 16384 --frag 2048 \
+	"$work/r.uzip" -o "$work/r2.uzip"
+check "again: also in other blocks" test \
+	"$(came_along "$work/large.uzip" "$work/r2.uzip")" -ge 366
+check "again: duplicates" "$relive" convert -q -d "$work/r2.uzip" -o "$work/r.uzip"
+holds "again: duplicates" "$work/r.uzip" "$work/want.large"
+check "again: at another level" "$relive" convert -q -C 12 "$work/large.uzip" \
+	-o "$work/r.uzip"
+check "again: then all are" test "$(came_along "$work/large.uzip" "$work/r.uzip")" = 0
+check "again: mount" mount_at "$mnt" "$work/large.uzip"
+printf 'changed' | dd of="$mnt/text" bs=1 seek=3000000 conv=notrunc status=none
+fallocate -p -o 2000000 -l 500000 "$mnt/text"
+dd if=/dev/urandom of="$mnt/text" bs=1k seek=4000 count=100 conv=notrunc status=none
+check "again: umount" umount_at "$mnt"
+everything "$work/large.uzip.relive" >"$work/want.large"
+check "again: convert what was edited" "$relive" convert -q \
+	"$work/large.uzip.relive" -o "$work/r.uzip"
+holds "again: what was edited" "$work/r.uzip" "$work/want.large"
+check "again: what was not comes along" test \
+	"$(came_along "$work/large.uzip" "$work/r.uzip")" -ge 300
+"$relive" discard "$work/large.uzip"
 
 # -- containers ---------------------------------------------------------------
 

@@ -51,6 +51,7 @@ struct server {
 	bool read_only, fakeroot, grpid;
 	bool no_flags;   /* chflags(1) is kept but not obeyed */
 	bool no_opendir; /* the kernel lists without opening */
+	bool no_open;    /* and opens files by itself */
 	bool acls;       /* the kernel checks access control lists */
 	uint32_t block_size;
 	uid_t uid; /* of who mounts, asked before it is confined */
@@ -214,6 +215,9 @@ extern const struct fuse_lowlevel_ops fuse_all_handlers;
 void ops_init(void *userdata, struct fuse_conn_info *conn);
 
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+/* The same, never ENOSYS, which would count for all that is in the mount. */
+void ops_open_checked(
+    fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     struct fuse_file_info *fi);
 void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,

@@ -304,6 +304,7 @@ ops_init(void *userdata, struct fuse_conn_info *conn)
 		FUSE_CAP_IOCTL_DIR | FUSE_CAP_EXPORT_SUPPORT);
 	want_acls(server, conn);
 	server->no_opendir = (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
+	server->no_open = (conn->capable & FUSE_CAP_NO_OPEN_SUPPORT) != 0;
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
 	server_ready(server);

@@ -5,7 +5,7 @@
 #include "fuse_impl.h"
 
 void
-ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+ops_open_checked(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct server *server = server_of(req);
 	int rc = 0;
@@ -16,14 +16,25 @@ ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		    : perm_check(server, swap_root(ino),
 			  (fi->flags & O_APPEND) != 0 ? PERM_APPEND
 						      : PERM_WRITE);
-	else if (server->read_only)
-		rc = -ENOSYS; /* the kernel opens files by itself from now on */
 	if (rc < 0) {
 		fuse_reply_err(req, -rc);
 		return;
 	}
 	fi->keep_cache = 1;
 	fuse_reply_open(req, fi);
+}
+
+/*
+ * Nobody need be told: the kernel knows who may open what, but for file flags,
+ * and these are asked for when something is written.
+ */
+void
+ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	if (server_of(req)->no_open)
+		fuse_reply_err(req, ENOSYS);
+	else
+		ops_open_checked(req, ino, fi);
 }
 
 void
@@ -57,7 +68,9 @@ ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	struct server *server = server_of(req);
 	int64_t n = flush_admit(server->flusher);
 
-	(void)fi;
+	if (n == 0)
+		n = perm_check(server, swap_root(ino),
+		    (fi->flags & O_APPEND) != 0 ? PERM_APPEND : PERM_WRITE);
 	if (n == 0)
 		n = ufs_write(
 		    server->fs, swap_root(ino), (uint64_t)off, buf, size);
@@ -123,6 +136,9 @@ allocate(struct server *server, uint64_t ino, int mode, off_t off, off_t len)
 	int how = allocation_of(mode);
 	int rc = how < 0 ? how : flush_admit(server->flusher);
 
+	if (rc == 0)
+		rc = perm_check(server, ino,
+		    (mode & ~KEEP_SIZE) == 0 ? PERM_APPEND : PERM_WRITE);
 	if (rc == 0 && mode == ZERO_RANGE)
 		rc = extend_to(server, ino, (uint64_t)off + (uint64_t)len);
 	if (rc == 0)

@@ -1,7 +1,8 @@
 /*
  * What the kernel cannot check: file flags of chflags(1).  As FreeBSD does it
  * at securelevel -1 and 0: an immutable file is not changed by anyone, root
- * included, before somebody takes the flag off.
+ * included, before somebody takes the flag off.  The kernel opens files without
+ * us, so what is refused is the first write.
  */
 #include <string.h>
 #include <sys/stat.h>

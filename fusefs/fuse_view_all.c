@@ -249,16 +249,8 @@ all_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 static void
 all_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct server *s = enter_volume(req, &ino);
-
-	if (s == NULL)
-		return;
-	/* ENOSYS, which the tree answers, would count for all volumes. */
-	if (s->read_only && (fi->flags & O_ACCMODE) == O_RDONLY) {
-		fi->keep_cache = 1;
-		fuse_reply_open(req, fi);
-	} else
-		fuse_handlers.open(req, ino, fi);
+	if (enter_volume(req, &ino) != NULL)
+		ops_open_checked(req, ino, fi);
 }
 
 static void

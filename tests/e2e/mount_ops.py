@@ -52,6 +52,24 @@ def fails(want, f, *args, **kwargs):
     raise AssertionError(f'no {errno.errorcode[want]}')
 
 
+def write_at(name, mode, at=0):
+    """Open, as mode says, and write: either may fail."""
+    with open(path(name), mode, buffering=0) as f:
+        f.seek(at)
+        f.write(b'z')
+
+
+def write_mapped(name):
+    with open(path(name), 'r+b') as f, mmap.mmap(f.fileno(), 0) as m:
+        m[0] = ord('z')
+        m.flush()
+
+
+def allocate(name, mode, length=8192):
+    with open(path(name), 'r+b') as f:
+        fallocate(f.fileno(), mode, 0, length)
+
+
 def rename2(old, new, flags):
     if libc.renameat2(-100, path(old).encode(), -100, path(new).encode(),
                       flags) < 0:
@@ -608,7 +626,20 @@ def file_flags_protect_even_from_root():
     assert os.getxattr(path('flag'), 'relive.flags') in (
         b'schg,nodump', b'nodump,schg')
     assert os.listxattr(path('flag')) == []
-    fails(errno.EPERM, open, path('flag'), 'ab')
+    for mode in ['r+b', 'ab', 'wb']:
+        fails(errno.EPERM, write_at, 'flag', mode)
+    for mode in [0, 1, 3, 16]:
+        fails(errno.EPERM, allocate, 'flag', mode)
+    assert get('flag') == b'x'
+    try:
+        write_mapped('flag')
+        raise AssertionError('written through a mapping')
+    except OSError:
+        pass
+    with open(path('flag'), 'rb') as f:
+        libc.syncfs(f.fileno())  # it tells once that something was lost
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    assert get('flag') == b'x'
     fails(errno.EPERM, os.unlink, path('flag'))
     fails(errno.EPERM, os.rename, path('flag'), path('flag2'))
     fails(errno.EPERM, os.link, path('flag'), path('flag2'))
@@ -711,7 +742,10 @@ def append_only_files_grow_only():
     os.setxattr(path('append'), 'relive.flags', b'sappnd')
     with open(path('append'), 'ab') as f:
         f.write(b'two')
-    fails(errno.EPERM, open, path('append'), 'r+b')
+    for mode, at in [('r+b', 0), ('r+b', 6), ('wb', 0)]:
+        fails(errno.EPERM, write_at, 'append', mode, at)
+    fails(errno.EPERM, allocate, 'append', 3)
+    allocate('append', 1, 6)
     fails(errno.EPERM, os.truncate, path('append'), 0)
     fails(errno.EPERM, os.unlink, path('append'))
     os.setxattr(path('append'), 'relive.flags', b'')

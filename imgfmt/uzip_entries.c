@@ -3,9 +3,11 @@
 #include <stdlib.h>
 
 int
-uzip_entries_open(struct uzip_entries *e, struct blkdev *out, uint64_t base)
+uzip_entries_open(
+    struct uzip_entries *e, struct blkdev *out, uint64_t base, uint32_t n)
 {
-	*e = (struct uzip_entries){.out = out, .base = base};
+	*e = (struct uzip_entries){
+	    .out = out, .base = base, .end = base + uzip_data_start(n)};
 	e->entry = malloc(UZIP_ENTRIES_HELD * sizeof(*e->entry));
 	return e->entry == NULL ? -ENOMEM : 0;
 }
@@ -22,7 +24,7 @@ uzip_entries_flush(struct uzip_entries *e)
 {
 	uint64_t at = e->base + uzip_entry_at(e->next - e->held);
 	size_t len = e->held * sizeof(*e->entry);
-	int rc = at + len > e->out->size ? blkdev_resize(e->out, at + len) : 0;
+	int rc = e->end > e->out->size ? blkdev_resize(e->out, e->end) : 0;
 
 	if (rc == 0)
 		rc = blkdev_write(e->out, at, e->entry, len);

@@ -12,14 +12,15 @@ enum { UZIP_ENTRIES_HELD = 8192 };
 struct uzip_entries {
 	struct blkdev *out; /* borrowed */
 	uint64_t base;      /* of the container in out */
+	uint64_t end;       /* of the index in out, bytes */
 	uint32_t next;      /* entries appended */
 	uint32_t held;      /* of them, not yet in out */
 	be64 *entry;        /* UZIP_ENTRIES_HELD */
 };
 
-/* Start with entry 0.  -ENOMEM. */
-MUST_CHECK int uzip_entries_open(
-    struct uzip_entries *e, struct blkdev *out, uint64_t base);
+/* Start with entry 0, of an image of n clusters.  -ENOMEM. */
+MUST_CHECK int uzip_entries_open(struct uzip_entries *e, struct blkdev *out,
+    uint64_t base, uint32_t n);
 void uzip_entries_close(struct uzip_entries *e); /* drops what is held */
 
 /* Append one offset, or n times the same. */

@@ -128,7 +128,7 @@ uzip_writer_open(struct blkdev *out, uint64_t base, uint32_t nclusters,
 	    params->codec, params->dedup, params->preamble, w->preamble);
 	rc = allocate(w);
 	if (rc == 0)
-		rc = uzip_entries_open(&w->entries, out, base);
+		rc = uzip_entries_open(&w->entries, out, base, nclusters);
 	if (rc == 0)
 		rc = uzip_sink_open(
 		    &w->sink, out, base, uzip_data_start(nclusters));

@@ -19,8 +19,8 @@ struct uzip_entries {
 };
 
 /* Start with entry 0, of an image of n clusters.  -ENOMEM. */
-MUST_CHECK int uzip_entries_open(struct uzip_entries *e, struct blkdev *out,
-    uint64_t base, uint32_t n);
+MUST_CHECK int uzip_entries_open(
+    struct uzip_entries *e, struct blkdev *out, uint64_t base, uint32_t n);
 void uzip_entries_close(struct uzip_entries *e); /* drops what is held */
 
 /* Append one offset, or n times the same. */

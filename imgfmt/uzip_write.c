@@ -410,12 +410,15 @@ judge_source(const struct uzip_writer *w, struct blkdev *from, uint32_t first,
     uint32_t n)
 {
 	const struct uzip_info *info = uzip_info(from);
+	int rc = judge_room(w, n);
 
+	if (rc < 0)
+		return rc;
 	if (info->codec != w->params.codec ||
 	    info->cluster != w->params.cluster || first > info->nclusters ||
 	    n > info->nclusters - first)
 		return -EINVAL;
-	return judge_room(w, n);
+	return 0;
 }
 
 int

@@ -68,7 +68,8 @@ ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	struct server *server = server_of(req);
 	int64_t n = flush_admit(server->flusher);
 
-	if (n == 0)
+	/* What was stored through a mapping has nobody left to be told. */
+	if (n == 0 && !fi->writepage)
 		n = perm_check(server, swap_root(ino),
 		    (fi->flags & O_APPEND) != 0 ? PERM_APPEND : PERM_WRITE);
 	if (n == 0)

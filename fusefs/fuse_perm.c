@@ -2,7 +2,8 @@
  * What the kernel cannot check: file flags of chflags(1).  As FreeBSD does it
  * at securelevel -1 and 0: an immutable file is not changed by anyone, root
  * included, before somebody takes the flag off.  The kernel opens files without
- * us, so what is refused is the first write.
+ * us, so what is refused is the first write; not what comes from a mapping, as
+ * that may be older than the flag, and would be lost.
  */
 #include <string.h>
 #include <sys/stat.h>

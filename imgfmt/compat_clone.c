@@ -53,18 +53,22 @@ compat_clone_range(
 	return clone_range(to, &range);
 }
 
+/* <linux/magic.h> has these since 5.17; that of ZFS is its own. */
+#define CIFS_MAGIC UINT32_C(0xff534d42)
+#define SMB2_MAGIC UINT32_C(0xfe534d42)
+#define ZFS_MAGIC  UINT32_C(0x2fc12fc1)
+
 bool
 compat_copies_well(int fd)
 {
-	static const unsigned long servers[] = {NFS_SUPER_MAGIC,
-	    CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC, CEPH_SUPER_MAGIC,
-	    FUSE_SUPER_MAGIC};
+	static const uint32_t hosts[] = {NFS_SUPER_MAGIC, CIFS_MAGIC,
+	    SMB2_MAGIC, CEPH_SUPER_MAGIC, FUSE_SUPER_MAGIC, ZFS_MAGIC};
 	struct statfs fs;
 
 	if (fstatfs(fd, &fs) < 0)
 		return false;
-	for (size_t i = 0; i < sizeof(servers) / sizeof(*servers); i++)
-		if ((unsigned long)fs.f_type == servers[i])
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++)
+		if ((uint32_t)fs.f_type == hosts[i])
 			return true;
 	return false;
 }

@@ -94,19 +94,22 @@ decode_zstd(struct uzip_decoder *d, const struct uzip_stream *s, void *out,
     size_t cap, struct uzip_decoded *got)
 {
 	size_t first = ZSTD_findFrameCompressedSize(s->in, s->len);
+	bool alone = false;
 	size_t r;
 
 	if (ZSTD_isError(first))
 		return -ECORRUPT;
 	r = ZSTD_decompressDCtx(d->zstd, out, cap, s->in, s->len);
-	if (ZSTD_isError(r) && s->junk_after)
+	if (ZSTD_isError(r) && s->junk_after) {
 		r = ZSTD_decompressDCtx(d->zstd, out, cap, s->in, first);
+		alone = true;
+	}
 	if (ZSTD_isError(r))
 		return -ECORRUPT;
 	got->out = r;
 	/* Is all of it in the first frame, so that the rest is slack? */
-	got->used =
-	    ZSTD_getFrameContentSize(s->in, first) == r ? first : s->len;
+	alone |= ZSTD_getFrameContentSize(s->in, first) == r;
+	got->used = alone ? first : s->len;
 	return 0;
 }
 

@@ -289,9 +289,21 @@ uzip_emit_copies(
 	return rc;
 }
 
+/* May what was decoded go on as it is, to stay as it is for ever? */
+static bool
+is_sound(const struct uzip_writer *w, const struct uzip_payload *got,
+    const uint8_t *stream)
+{
+	bool all;
+
+	return got->out == w->params.cluster && got->used <= w->most &&
+	    got->used <= w->room &&
+	    uzip_stream_fault(w->params.codec, stream, got->used, &all) == NULL;
+}
+
 /*
- * The stream of a decoded cluster, to out; *len 0: it cannot go on as it is,
- * but plain holds the cluster.
+ * The stream of cluster no of u, to out; *len 0: it cannot go on as it is, but
+ * plain holds the cluster.  -ECORRUPT is not said.
  */
 static int
 take_stream(struct uzip_writer *w, struct uzip *u, uint32_t no, uint8_t *plain,
@@ -312,16 +324,11 @@ take_stream(struct uzip_writer *w, struct uzip *u, uint32_t no, uint8_t *plain,
 	if (rc < 0)
 		return rc;
 	rc = uzip_decode_span(u, worker, &span, last, plain, &got);
-	if (rc == 0 && got.out == w->params.cluster && got.used <= w->most &&
-	    got.used <= w->room) {
+	if (rc == 0 && is_sound(w, &got, worker->in)) {
 		memcpy(out, worker->in, got.used);
 		*len = got.used;
 	}
 	uzip_worker_put(u, worker);
-	if (rc == -ECORRUPT)
-		log_error("cluster %u at byte %llu: damaged %s stream", no,
-		    (unsigned long long)span.off,
-		    uzip_codec_name(u->info.codec));
 	return rc;
 }
 
@@ -334,6 +341,10 @@ uzip_pack_origin(struct uzip_writer *w, struct uzip_packer *p,
 	int rc = take_stream(
 	    w, (struct uzip *)origin->from, origin->no, plain, out, &len);
 
+	if (rc == -ECORRUPT) { /* said in turn, once */
+		*k = (struct uzip_packed){.damaged = true};
+		return 0;
+	}
 	if (rc < 0)
 		return rc;
 	if (len == 0 ||
@@ -343,4 +354,19 @@ uzip_pack_origin(struct uzip_writer *w, struct uzip_packer *p,
 	uzip_set_packed(w, out, len, k);
 	k->copied = true;
 	return 0;
+}
+
+int
+uzip_say_damaged(const struct uzip_origin *origin)
+{
+	struct uzip *u = (struct uzip *)origin->from;
+	struct uzip_span span = {0};
+	bool last;
+	int rc = uzip_index_span(&u->index, origin->no, &span, &last);
+
+	if (rc < 0)
+		return rc;
+	log_error("cluster %u at byte %llu: damaged %s stream", origin->no,
+	    (unsigned long long)span.off, uzip_codec_name(u->info.codec));
+	return -ECORRUPT;
 }

@@ -237,8 +237,10 @@ emit_slots(struct uzip_writer *w, const struct uzip_batch *b, uint32_t first,
 	int rc = 0;
 
 	for (uint32_t i = first; i - first < n && rc == 0; i++)
-		rc = uzip_emit_packed(
-		    w, b->encoded + i * w->room, &b->packed[i]);
+		rc = b->packed[i].damaged
+		    ? uzip_say_damaged(&b->origin[i])
+		    : uzip_emit_packed(
+			  w, b->encoded + i * w->room, &b->packed[i]);
 	return rc;
 }
 

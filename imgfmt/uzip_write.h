@@ -17,9 +17,10 @@ struct uzip_stretch;
 
 /* A cluster ready to enter the container. */
 struct uzip_packed {
-	bool zero;   /* and to be elided: there are no bytes */
-	bool copied; /* its stream is another image's */
-	size_t len;  /* of its stream */
+	bool zero;    /* and to be elided: there are no bytes */
+	bool copied;  /* its stream is another image's */
+	bool damaged; /* and could not be decoded: there are no bytes */
+	size_t len;   /* of its stream */
 	uint64_t hash;
 };
 
@@ -108,6 +109,8 @@ MUST_CHECK int uzip_pack(struct uzip_writer *w, struct uzip_packer *p,
 MUST_CHECK int uzip_pack_origin(struct uzip_writer *w, struct uzip_packer *p,
     const struct uzip_origin *origin, uint8_t *plain, uint8_t *out,
     struct uzip_packed *k);
+/* What is wrong with a cluster that could not be decoded: said, -ECORRUPT. */
+MUST_CHECK int uzip_say_damaged(const struct uzip_origin *origin);
 /* A cluster's stream is in out. */
 void uzip_set_packed(const struct uzip_writer *w, const uint8_t *out,
     size_t len, struct uzip_packed *k);

@@ -156,16 +156,17 @@ decide_size(struct conversion *c)
 
 /*
  * What is packed as it is to be need not be packed again, unless it is to be
- * packed better, or faster.
+ * packed better, or faster; or equal clusters are to be found, which may be
+ * packed differently where nobody looked for them.
  */
 static void
-decide_reuse(struct conversion *c)
+decide_reuse(struct conversion *c, bool new_dedup)
 {
 	const struct image *im = c->image;
 	const struct uzip_info *is;
 
 	if (im->uzip == NULL || im->dev != im->uzip || convert_is_plain(c) ||
-	    c->opt->uzip.level_set)
+	    c->opt->uzip.level_set || new_dedup)
 		return;
 	is = uzip_info(im->uzip);
 	if (is->codec != c->how.uzip.codec ||
@@ -181,6 +182,7 @@ decide_uzip(struct conversion *c)
 {
 	const struct uzip_args *asked = &c->opt->uzip;
 	struct uzip_params p = {.codec = UZIP_ZLIB, .cluster = DEFAULT_CLUSTER};
+	bool new_dedup;
 	int rc =
 	    c->image->uzip == NULL ? 0 : commit_uzip_habits(c->image->uzip, &p);
 
@@ -194,10 +196,11 @@ decide_uzip(struct conversion *c)
 		p.level = asked->params.level;
 	if (asked->cluster_set)
 		p.cluster = asked->params.cluster;
+	new_dedup = asked->params.dedup && !p.dedup;
 	p.dedup = p.dedup || asked->params.dedup;
 	p.keep_zeroes = p.keep_zeroes || asked->params.keep_zeroes;
 	c->how.uzip = p;
-	decide_reuse(c);
+	decide_reuse(c, new_dedup);
 	return 0;
 }
 

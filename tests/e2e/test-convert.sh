@@ -215,8 +215,14 @@ check "again: for ever" "$relive" convert -q --block 16384 --frag 2048 \
 	"$work/r.uzip" -o "$work/r2.uzip"
 check "again: also in other blocks" test \
 	"$(came_along "$work/large.uzip" "$work/r2.uzip")" -ge 366
-check "again: duplicates" "$relive" convert -q -d "$work/r2.uzip" -o "$work/r.uzip"
+check "again: duplicates" "$relive" convert -q -d "$work/large.uzip" -o "$work/r.uzip"
 holds "again: duplicates" "$work/r.uzip" "$work/want.large"
+check "again: to find them all is packed anew" test \
+	"$(came_along "$work/large.uzip" "$work/r.uzip")" = 0
+check "again: duplicates stay" "$relive" convert -q "$work/r.uzip" -o "$work/r2.uzip"
+check "again: and come along" test \
+	"$(came_along "$work/r.uzip" "$work/r2.uzip")" -ge 100
+holds "again: duplicates that came along" "$work/r2.uzip" "$work/want.large"
 check "again: at another level" "$relive" convert -q -C 12 "$work/large.uzip" \
 	-o "$work/r.uzip"
 check "again: then all are" test "$(came_along "$work/large.uzip" "$work/r.uzip")" = 0

@@ -206,6 +206,131 @@ what_is_zero_or_short_is_made_anew(void)
 	}
 }
 
+/* An .xz stream that liblzma takes; kernels do not, or not all. */
+static void
+foreign_xz(struct craft *c, const uint8_t *p, bool filtered)
+{
+	static uint8_t buf[1 << 12];
+	lzma_options_lzma opt;
+	size_t out = 0;
+
+	CHECK(!lzma_lzma_preset(&opt, 1));
+	lzma_filter chain[] = {{LZMA_FILTER_X86, NULL},
+	    {LZMA_FILTER_LZMA2, &opt}, {LZMA_VLI_UNKNOWN, NULL}};
+	CHECK(lzma_stream_buffer_encode(filtered ? chain : chain + 1,
+		  filtered ? LZMA_CHECK_CRC32 : LZMA_CHECK_CRC64, NULL, p, 1024,
+		  buf, &out, sizeof(buf)) == LZMA_OK);
+	craft_raw(c, buf, out);
+}
+
+static void
+what_kernels_refuse_is_made_anew(void)
+{
+	static const uint32_t order[] = {1, 0, 2};
+	struct craft c = {
+	    .letter = 'L', .version = '3', .cluster = 1024, .n = 3};
+	struct uzip_written written;
+	uint8_t p[1024];
+
+	for (uint32_t i = 0; i < 3; i++) {
+		pattern(i, p, 1024);
+		c.entry[i] = craft_pos(&c);
+		if (i < 2)
+			foreign_xz(&c, p, i == 0);
+		else
+			craft_stream(&c, p, 1024);
+	}
+	c.entry[3] = craft_pos(&c);
+	scoped(blkdev_closep) struct blkdev *dev = open_craft(&c);
+	scoped(bytes_free) struct bytes model = {0};
+	scoped(bytes_free) struct bytes made =
+	    arrange(dev, order, 3, NULL, &model, &written);
+	CHECK(shows(&made, &model));
+	CHECK_EQ(written.copied, 1);
+	CHECK_EQ(written.compressed, 2);
+	scoped(blkdev_closep) struct blkdev *judged = NULL;
+	CHECK_EQ(
+	    uzip_open_damaged(kit_dev(made.p, made.len), CACHE, NULL, &judged),
+	    0);
+	kit_listen();
+	CHECK_EQ(uzip_check(judged, NULL, NULL, NULL), 0);
+	CHECK_EQ(kit_lines, 0);
+	log_set_sink(NULL);
+}
+
+/* A frame that does not tell its size, and what pads the image behind it. */
+static void
+padding_does_not_come_along(void)
+{
+	static const uint32_t order[] = {1, 0};
+	struct craft c = {
+	    .letter = 'Z', .version = '4', .cluster = 1024, .n = 2};
+	ZSTD_CCtx *cctx = ZSTD_createCCtx();
+	struct uzip_written written;
+	uint8_t p[1024], frame[2048];
+	size_t n;
+
+	pattern(0, p, 1024);
+	c.entry[0] = craft_stream(&c, p, 1024);
+	pattern(1, p, 1024);
+	ZSTD_CCtx_setParameter(cctx, ZSTD_c_contentSizeFlag, 0);
+	n = ZSTD_compress2(cctx, frame, sizeof(frame), p, 1024);
+	ZSTD_freeCCtx(cctx);
+	CHECK(!ZSTD_isError(n));
+	c.entry[1] = craft_raw(&c, frame, n);
+	craft_raw(&c, "padding that is no frame", 24);
+	c.entry[2] = 0; /* the kernel takes the image's end then */
+	scoped(blkdev_closep) struct blkdev *dev = open_craft(&c);
+	scoped(bytes_free) struct bytes model = {0};
+	scoped(bytes_free) struct bytes made =
+	    arrange(dev, order, 2, NULL, &model, &written);
+	CHECK(shows(&made, &model));
+	CHECK_EQ(written.copied, 2);
+}
+
+/* Many damaged clusters: the first is told, whoever finds which first. */
+static void
+the_first_damage_is_told(void)
+{
+	enum { N = 400, CLUSTER = 4096 };
+	scoped(blkdev_closep) struct blkdev *out = kit_dev("", 0);
+	struct uzip_params params = {.codec = UZIP_ZLIB, .cluster = CLUSTER};
+	struct uzip_writer *w = NULL;
+	struct uzip_written written;
+	struct pool *pool = NULL;
+	uint8_t p[CLUSTER];
+
+	CHECK_EQ(uzip_writer_open(out, 0, N, &params, NULL, &w), 0);
+	for (uint32_t i = 0; i < N; i++) {
+		pattern(i, p, sizeof(p));
+		CHECK_EQ(uzip_writer_put(w, p, sizeof(p)), 0);
+	}
+	CHECK_EQ(uzip_writer_finish(w, &written), 0);
+	uzip_writer_close(w);
+	scoped(bytes_free) struct bytes img = kit_all(out);
+	for (uint32_t i = 7; i < N; i++)
+		img.p[kernel_be(img.p + 136 + 8 * (i + 1), 8) - 3] ^= 0x55;
+	CHECK_EQ(pool_open(3, &pool), 0);
+	for (int round = 0; round < 20; round++) {
+		scoped(blkdev_closep) struct blkdev *dev = open_bytes(&img);
+		scoped(blkdev_closep) struct blkdev *to = kit_dev("", 0);
+		int rc = 0;
+
+		kit_listen();
+		CHECK_EQ(uzip_writer_open(to, 0, N, &params, pool, &w), 0);
+		for (uint32_t i = 0; i < N && rc == 0; i++)
+			rc = uzip_writer_put_proven(w, dev, i);
+		if (rc == 0)
+			rc = uzip_writer_finish(w, &written);
+		uzip_writer_close(w);
+		CHECK_EQ(rc, -ECORRUPT);
+		CHECK_EQ(kit_lines, 1);
+		CHECK(strstr(kit_said, "cluster 7 ") != NULL);
+		log_set_sink(NULL);
+	}
+	pool_close(pool);
+}
+
 /* A cluster that is damaged: what put or finish gives. */
 static int
 arrange_damaged(struct craft *c, uint32_t no, struct pool *pool)
@@ -287,5 +412,6 @@ what_does_not_fit_is_refused(void)
 	}
 TESTS(T(any_order_of_all_fixtures_decodes_to_the_model),
     T(streams_stay_as_they_are_without_their_slack),
-    T(what_is_zero_or_short_is_made_anew), T(what_is_damaged_is_refused),
-    T(what_does_not_fit_is_refused))
+    T(what_is_zero_or_short_is_made_anew), T(what_kernels_refuse_is_made_anew),
+    T(padding_does_not_come_along), T(the_first_damage_is_told),
+    T(what_is_damaged_is_refused), T(what_does_not_fit_is_refused))

@@ -23,30 +23,6 @@ static const char *const fixtures[] = {
 
 enum { NFIXTURES = sizeof(fixtures) / sizeof(fixtures[0]) };
 
-static struct blkdev *
-open_bytes(const struct bytes *img)
-{
-	struct blkdev *dev = NULL;
-
-	CHECK_EQ(uzip_open(kit_dev(img->p, img->len), CACHE, NULL, &dev), 0);
-	return dev;
-}
-
-/* The parameters that keep an image what it is. */
-static struct uzip_params
-same_as(struct blkdev *dev)
-{
-	const struct uzip_info *info = uzip_info(dev);
-
-	return (struct uzip_params){
-	    .codec = info->codec,
-	    .level = 1,
-	    .cluster = info->cluster,
-	    .dedup = info->letter >= 'a',
-	    .preamble = info->preamble,
-	};
-}
-
 /* Clusters to copy from i on; sometimes a part of them, sometimes one. */
 static uint32_t
 clean_run(const uint8_t *dirty, uint32_t i, uint32_t n)
@@ -92,30 +68,17 @@ commit(struct blkdev *dev, const struct uzip_params *params,
 	return kit_all(out);
 }
 
-static bool
-shows(const struct bytes *img, const struct bytes *model)
-{
-	scoped(bytes_free) struct bytes plain = kernel_decode(img, true);
-	scoped(blkdev_closep) struct blkdev *dev = open_bytes(img);
-	scoped(bytes_free) struct bytes ours = kit_all(dev);
-
-	return plain.p != NULL && plain.len == model->len &&
-	    ours.len == model->len &&
-	    memcmp(plain.p, model->p, model->len) == 0 &&
-	    memcmp(ours.p, model->p, model->len) == 0;
-}
-
 /* Copy, change and free clusters of an image at random, a few times. */
 static void
 commit_at_random(const struct bytes *img, int rounds, uint64_t seed)
 {
-	scoped(blkdev_closep) struct blkdev *dev = open_bytes(img);
+	scoped(blkdev_closep) struct blkdev *dev = kit_open(img);
 	uint32_t n = uzip_info(dev)->nclusters;
 
 	for (int round = 0; round < rounds; round++) {
 		scoped(bytes_free) struct bytes model = kit_all(dev);
 		scoped(freep) uint8_t *dirty = calloc(1, n);
-		struct uzip_params params = same_as(dev);
+		struct uzip_params params = kit_params(dev);
 		struct uzip_written written;
 		uint64_t rarity = 1 + kit_random(&seed) % 8;
 
@@ -125,7 +88,7 @@ commit_at_random(const struct bytes *img, int rounds, uint64_t seed)
 		params.keep_zeroes = round % 4 == 3;
 		scoped(bytes_free) struct bytes made =
 		    commit(dev, &params, dirty, &model, &written);
-		CHECK(shows(&made, &model));
+		CHECK(kit_shows(&made, &model));
 	}
 }
 
@@ -184,11 +147,11 @@ clean_commit_copies_the_data_bytes_as_they_are(void)
 		scoped(bytes_free) struct bytes img = kit_file(fixtures[i]);
 		if (img.p == NULL)
 			SKIP("no fixtures");
-		scoped(blkdev_closep) struct blkdev *dev = open_bytes(&img);
+		scoped(blkdev_closep) struct blkdev *dev = kit_open(&img);
 		scoped(bytes_free) struct bytes model = kit_all(dev);
 		uint32_t n = uzip_info(dev)->nclusters;
 		scoped(freep) uint8_t *dirty = calloc(1, n);
-		struct uzip_params params = same_as(dev);
+		struct uzip_params params = kit_params(dev);
 		struct uzip_written written;
 		struct uzip_counts counts;
 		uint64_t start = 136 + 8 * ((uint64_t)n + 1);
@@ -196,7 +159,7 @@ clean_commit_copies_the_data_bytes_as_they_are(void)
 		CHECK_EQ(uzip_count(dev, &counts), 0);
 		scoped(bytes_free) struct bytes made =
 		    commit(dev, &params, dirty, &model, &written);
-		CHECK(shows(&made, &model));
+		CHECK(kit_shows(&made, &model));
 		CHECK_EQ(written.backref, counts.backref);
 		CHECK(written.compressed <= 1); /* a short last one */
 		CHECK_EQ(kernel_be(made.p + 136 + 8 * n, 8) <= made.len, 1);
@@ -214,10 +177,10 @@ writer_without_dedup_carries_the_bytes_of_back_references(void)
 	scoped(bytes_free) struct bytes img = kit_file("small-zlib-16k-d.uzip");
 	if (img.p == NULL)
 		SKIP("no fixtures");
-	scoped(blkdev_closep) struct blkdev *dev = open_bytes(&img);
+	scoped(blkdev_closep) struct blkdev *dev = kit_open(&img);
 	scoped(bytes_free) struct bytes model = kit_all(dev);
 	scoped(freep) uint8_t *dirty = calloc(1, uzip_info(dev)->nclusters);
-	struct uzip_params params = same_as(dev);
+	struct uzip_params params = kit_params(dev);
 	struct uzip_written written;
 
 	params.dedup = false;
@@ -226,7 +189,7 @@ writer_without_dedup_carries_the_bytes_of_back_references(void)
 	CHECK_EQ(made.p[11], 'V');
 	CHECK_EQ(made.p[12], '2');
 	CHECK_EQ(written.backref, 0);
-	CHECK(shows(&made, &model));
+	CHECK(kit_shows(&made, &model));
 }
 
 static void
@@ -249,11 +212,11 @@ bytes_are_taken_over_by_the_first_who_still_wants_them(void)
 	CHECK_EQ(written.backref, 2);
 
 	scoped(bytes_free) struct bytes img = kit_all(out);
-	scoped(blkdev_closep) struct blkdev *dev = open_bytes(&img);
+	scoped(blkdev_closep) struct blkdev *dev = kit_open(&img);
 	scoped(bytes_free) struct bytes model = kit_all(dev);
 	scoped(bytes_free) struct bytes made =
 	    commit(dev, &params, dirty, &model, &written);
-	CHECK(shows(&made, &model));
+	CHECK(kit_shows(&made, &model));
 	CHECK_EQ(written.backref, 1);
 	CHECK_EQ(written.copied, 3);
 	CHECK_EQ(written.compressed, 1);
@@ -275,7 +238,7 @@ two_sources_are_not_confused(void)
 	b.entry[2] = b.entry[0];
 	scoped(blkdev_closep) struct blkdev *first = open_craft(&a);
 	scoped(blkdev_closep) struct blkdev *second = open_craft(&b);
-	struct uzip_params params = same_as(first);
+	struct uzip_params params = kit_params(first);
 
 	CHECK_EQ(uzip_writer_open(out, 0, 3, &params, NULL, &w), 0);
 	CHECK_EQ(uzip_writer_put_from(w, first, 0, 2), 0);
@@ -283,7 +246,7 @@ two_sources_are_not_confused(void)
 	CHECK_EQ(uzip_writer_finish(w, &written), 0);
 	uzip_writer_close(w);
 	scoped(bytes_free) struct bytes img = kit_all(out);
-	scoped(blkdev_closep) struct blkdev *made = open_bytes(&img);
+	scoped(blkdev_closep) struct blkdev *made = kit_open(&img);
 	pattern(0, want, 1024);
 	CHECK_EQ(blkdev_read(made, 2048, got, 1024), 0);
 	CHECK(memcmp(got, want, 1024) == 0);
@@ -295,7 +258,7 @@ copy_all(const struct craft *c, struct bytes *made)
 {
 	scoped(blkdev_closep) struct blkdev *dev = open_craft(c);
 	scoped(blkdev_closep) struct blkdev *out = kit_dev("", 0);
-	struct uzip_params params = same_as(dev);
+	struct uzip_params params = kit_params(dev);
 	struct uzip_writer *w = NULL;
 	struct uzip_written written;
 	int rc;
@@ -342,7 +305,7 @@ short_last_cluster_is_padded(void)
 		c.entry[4] = craft_pos(&c);
 		CHECK_EQ(copy_all(&c, &made), 0);
 		CHECK(kernel_parse(&k, &made, true));
-		scoped(blkdev_closep) struct blkdev *dev = open_bytes(&made);
+		scoped(blkdev_closep) struct blkdev *dev = kit_open(&made);
 		CHECK(cluster_is(dev, 3, 300));
 		/* a full cluster: kernels do not fill it up themselves */
 		uint8_t full[1024];
@@ -367,7 +330,7 @@ trailing_padding_becomes_a_zero_cluster(void)
 		c.entry[4] = kit_variants[v][1] == '4' ? 0 : UINT64_MAX;
 		CHECK_EQ(copy_all(&c, &made), 0);
 		CHECK_EQ(kernel_be(made.p + 136 + 8 * 4, 8), c.entry[3]);
-		scoped(blkdev_closep) struct blkdev *dev = open_bytes(&made);
+		scoped(blkdev_closep) struct blkdev *dev = kit_open(&made);
 		CHECK(cluster_is_zero(dev, 3) && cluster_is(dev, 1, 1024));
 		free(made.p);
 	}
@@ -441,11 +404,11 @@ long_index_is_copied_in_pieces(void)
 	CHECK_EQ(uzip_writer_finish(w, &written), 0);
 	uzip_writer_close(w);
 	scoped(bytes_free) struct bytes img = kit_all(out);
-	scoped(blkdev_closep) struct blkdev *dev = open_bytes(&img);
+	scoped(blkdev_closep) struct blkdev *dev = kit_open(&img);
 	scoped(bytes_free) struct bytes model = kit_all(dev);
 	scoped(bytes_free) struct bytes made =
 	    commit(dev, &params, dirty, &model, &written);
-	CHECK(shows(&made, &model));
+	CHECK(kit_shows(&made, &model));
 	CHECK_EQ(written.compressed, 4);
 	CHECK_EQ(uzip_count(dev, &all), 0);
 	CHECK_EQ(all.stored + all.zero, N);
@@ -517,7 +480,7 @@ copies_that_do_not_fit_are_refused(void)
 	struct craft c = sample('V', '2');
 	scoped(blkdev_closep) struct blkdev *dev = open_craft(&c);
 	scoped(blkdev_closep) struct blkdev *out = kit_dev("", 0);
-	struct uzip_params params = same_as(dev);
+	struct uzip_params params = kit_params(dev);
 	struct uzip_writer *w = NULL;
 
 	CHECK_EQ(uzip_writer_open(out, 0, 5, &params, NULL, &w), 0);
@@ -551,7 +514,7 @@ failing_reads_of_the_source_pass_up(void)
 
 	CHECK_EQ(blkdev_fault_open(craft_dev(&c), &lower), 0);
 	CHECK_EQ(uzip_open(lower, CACHE, NULL, &dev), 0);
-	params = same_as(dev);
+	params = kit_params(dev);
 	for (unsigned nth = 1; nth < 4; nth++) {
 		struct uzip_writer *w = NULL;
 		int rc;

@@ -58,15 +58,6 @@ image_of(const struct uzip_params *params, struct bytes *model, uint32_t noise,
 	return kit_all(out);
 }
 
-static struct blkdev *
-open_bytes(const struct bytes *img)
-{
-	struct blkdev *dev = NULL;
-
-	CHECK_EQ(uzip_open(kit_dev(img->p, img->len), CACHE, NULL, &dev), 0);
-	return dev;
-}
-
 enum { CLEAN, DIRTY, FREED };
 
 /* What a commit does; the model follows. */
@@ -74,7 +65,7 @@ static struct bytes
 commit(const struct bytes *img, const struct uzip_params *params,
     const uint8_t *what, struct bytes *model, struct uzip_written *written)
 {
-	scoped(blkdev_closep) struct blkdev *dev = open_bytes(img);
+	scoped(blkdev_closep) struct blkdev *dev = kit_open(img);
 	scoped(blkdev_closep) struct blkdev *out = kit_dev("", 0);
 	uint32_t cl = params->cluster;
 	struct uzip_writer *w = NULL;
@@ -106,15 +97,9 @@ commit(const struct bytes *img, const struct uzip_params *params,
 static bool
 shows(const struct bytes *img, const struct bytes *model)
 {
-	scoped(bytes_free) struct bytes plain = kernel_decode(img, true);
-	scoped(blkdev_closep) struct blkdev *dev = open_bytes(img);
-	scoped(bytes_free) struct bytes ours = kit_all(dev);
-	uint64_t faults = (uint64_t)uzip_check(dev, NULL, NULL, NULL);
+	scoped(blkdev_closep) struct blkdev *dev = kit_open(img);
 
-	return plain.p != NULL && plain.len == model->len &&
-	    ours.len == model->len && faults == 0 &&
-	    memcmp(plain.p, model->p, model->len) == 0 &&
-	    memcmp(ours.p, model->p, model->len) == 0;
+	return kit_shows(img, model) && uzip_check(dev, NULL, NULL, NULL) == 0;
 }
 
 /* Bytes of clean clusters that lie in both images as sharing needs it. */

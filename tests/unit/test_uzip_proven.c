@@ -5,28 +5,6 @@
 #include "../../imgfmt/pool.h"
 #include "uzip_kit.h"
 
-static struct blkdev *
-open_bytes(const struct bytes *img)
-{
-	struct blkdev *dev = NULL;
-
-	CHECK_EQ(uzip_open(kit_dev(img->p, img->len), CACHE, NULL, &dev), 0);
-	return dev;
-}
-
-static struct uzip_params
-same_as(struct blkdev *dev)
-{
-	const struct uzip_info *info = uzip_info(dev);
-
-	return (struct uzip_params){
-	    .codec = info->codec,
-	    .level = 1,
-	    .cluster = info->cluster,
-	    .dedup = info->letter >= 'a',
-	};
-}
-
 enum { FOREIGN = 1 << 30 }; /* plain data where a cluster's number is due */
 
 /*
@@ -39,7 +17,7 @@ arrange(struct blkdev *dev, const uint32_t *order, uint32_t n,
     struct pool *pool, struct bytes *model, struct uzip_written *written)
 {
 	scoped(blkdev_closep) struct blkdev *out = kit_dev("", 0);
-	struct uzip_params params = same_as(dev);
+	struct uzip_params params = kit_params(dev);
 	size_t cluster = params.cluster;
 	struct uzip_writer *w = NULL;
 
@@ -63,19 +41,6 @@ arrange(struct blkdev *dev, const uint32_t *order, uint32_t n,
 	CHECK_EQ(uzip_writer_finish(w, written), 0);
 	uzip_writer_close(w);
 	return kit_all(out);
-}
-
-static bool
-shows(const struct bytes *img, const struct bytes *model)
-{
-	scoped(bytes_free) struct bytes plain = kernel_decode(img, true);
-	scoped(blkdev_closep) struct blkdev *dev = open_bytes(img);
-	scoped(bytes_free) struct bytes ours = kit_all(dev);
-
-	return plain.p != NULL && plain.len == model->len &&
-	    ours.len == model->len &&
-	    memcmp(plain.p, model->p, model->len) == 0 &&
-	    memcmp(ours.p, model->p, model->len) == 0;
 }
 
 static void
@@ -106,7 +71,7 @@ any_order_of_all_fixtures_decodes_to_the_model(void)
 			pool_close(pool);
 			SKIP("no fixtures");
 		}
-		scoped(blkdev_closep) struct blkdev *dev = open_bytes(&img);
+		scoped(blkdev_closep) struct blkdev *dev = kit_open(&img);
 		uint32_t n = uzip_info(dev)->nclusters;
 		CHECK(n <= 3000);
 		for (uint32_t i = 0; i < n; i++)
@@ -123,7 +88,7 @@ any_order_of_all_fixtures_decodes_to_the_model(void)
 		scoped(bytes_free) struct bytes model = {0}, again = {0};
 		scoped(bytes_free) struct bytes made =
 		    arrange(dev, order, n, NULL, &model, &written);
-		CHECK(shows(&made, &model));
+		CHECK(kit_shows(&made, &model));
 		/* the number of threads does not show */
 		scoped(bytes_free) struct bytes parallel =
 		    arrange(dev, order, n, pool, &again, &written);
@@ -161,7 +126,7 @@ streams_stay_as_they_are_without_their_slack(void)
 		scoped(bytes_free) struct bytes model = {0};
 		scoped(bytes_free) struct bytes made =
 		    arrange(dev, order, 5, NULL, &model, &written);
-		CHECK(shows(&made, &model));
+		CHECK(kit_shows(&made, &model));
 		CHECK(kernel_parse(&k, &made, true));
 		bool dedup = c.letter >= 'a';
 		CHECK_EQ(written.backref, dedup ? 1 : 0);
@@ -199,7 +164,7 @@ what_is_zero_or_short_is_made_anew(void)
 		scoped(bytes_free) struct bytes model = {0};
 		scoped(bytes_free) struct bytes made =
 		    arrange(dev, order, 4, NULL, &model, &written);
-		CHECK(shows(&made, &model));
+		CHECK(kit_shows(&made, &model));
 		CHECK_EQ(written.zero, 1);
 		CHECK_EQ(written.copied, 1);
 		CHECK_EQ(written.compressed + written.backref, 2);
@@ -245,7 +210,7 @@ what_kernels_refuse_is_made_anew(void)
 	scoped(bytes_free) struct bytes model = {0};
 	scoped(bytes_free) struct bytes made =
 	    arrange(dev, order, 3, NULL, &model, &written);
-	CHECK(shows(&made, &model));
+	CHECK(kit_shows(&made, &model));
 	CHECK_EQ(written.copied, 1);
 	CHECK_EQ(written.compressed, 2);
 	scoped(blkdev_closep) struct blkdev *judged = NULL;
@@ -284,7 +249,7 @@ padding_does_not_come_along(void)
 	scoped(bytes_free) struct bytes model = {0};
 	scoped(bytes_free) struct bytes made =
 	    arrange(dev, order, 2, NULL, &model, &written);
-	CHECK(shows(&made, &model));
+	CHECK(kit_shows(&made, &model));
 	CHECK_EQ(written.copied, 2);
 }
 
@@ -312,7 +277,7 @@ the_first_damage_is_told(void)
 		img.p[kernel_be(img.p + 136 + 8 * (i + 1), 8) - 3] ^= 0x55;
 	CHECK_EQ(pool_open(3, &pool), 0);
 	for (int round = 0; round < 20; round++) {
-		scoped(blkdev_closep) struct blkdev *dev = open_bytes(&img);
+		scoped(blkdev_closep) struct blkdev *dev = kit_open(&img);
 		scoped(blkdev_closep) struct blkdev *to = kit_dev("", 0);
 		int rc = 0;
 
@@ -337,7 +302,7 @@ arrange_damaged(struct craft *c, uint32_t no, struct pool *pool)
 {
 	scoped(blkdev_closep) struct blkdev *dev = open_craft(c);
 	scoped(blkdev_closep) struct blkdev *out = kit_dev("", 0);
-	struct uzip_params params = same_as(dev);
+	struct uzip_params params = kit_params(dev);
 	struct uzip_writer *w = NULL;
 	struct uzip_written written;
 	int rc;
@@ -383,7 +348,7 @@ what_does_not_fit_is_refused(void)
 	struct craft c = sample('V', '2');
 	scoped(blkdev_closep) struct blkdev *dev = open_craft(&c);
 	scoped(blkdev_closep) struct blkdev *out = kit_dev("", 0);
-	struct uzip_params params = same_as(dev);
+	struct uzip_params params = kit_params(dev);
 	struct uzip_writer *w = NULL;
 	uint8_t p[1024] = {1};
 

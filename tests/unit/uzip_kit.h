@@ -524,4 +524,44 @@ counter_open(struct blkdev *lower)
 	return c;
 }
 
+/* -- images against a model ------------------------------------------------ */
+
+static inline struct blkdev *
+kit_open(const struct bytes *img)
+{
+	struct blkdev *dev = NULL;
+
+	CHECK_EQ(uzip_open(kit_dev(img->p, img->len), CACHE, NULL, &dev), 0);
+	return dev;
+}
+
+/* The parameters that keep an image what it is. */
+static inline struct uzip_params
+kit_params(struct blkdev *dev)
+{
+	const struct uzip_info *info = uzip_info(dev);
+
+	return (struct uzip_params){
+	    .codec = info->codec,
+	    .level = 1,
+	    .cluster = info->cluster,
+	    .dedup = info->letter >= 'a',
+	    .preamble = info->preamble,
+	};
+}
+
+/* Do kernels, the strictest too, and we see the model? */
+static inline bool
+kit_shows(const struct bytes *img, const struct bytes *model)
+{
+	scoped(bytes_free) struct bytes plain = kernel_decode(img, true);
+	scoped(blkdev_closep) struct blkdev *dev = kit_open(img);
+	scoped(bytes_free) struct bytes ours = kit_all(dev);
+
+	return plain.p != NULL && plain.len == model->len &&
+	    ours.len == model->len &&
+	    memcmp(plain.p, model->p, model->len) == 0 &&
+	    memcmp(ours.p, model->p, model->len) == 0;
+}
+
 #endif

@@ -2,6 +2,18 @@
 #include "../../mkimage/tree.h"
 #include "fuzz.h"
 
+/*
+ * libarchive 3.6.2 forgets 100 bytes of some damaged archives, as bsdtar under
+ * valgrind shows too.  That all of its objects are given back is what the unit
+ * tests see, which run with the same sanitizer and without this.
+ */
+const char *__lsan_default_suppressions(void);
+const char *
+__lsan_default_suppressions(void)
+{
+	return "leak:libarchive.so\n";
+}
+
 /* Read the beginning of every file below dir; the end of the largest. */
 static void
 read_below(struct tree_reader *reader, const struct tree_node *dir)

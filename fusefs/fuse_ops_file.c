@@ -4,6 +4,16 @@
 
 #include "fuse_impl.h"
 
+/* Whether a file that fi speaks of may be written to, as far as its flags say.
+ */
+static int
+may_write(
+    const struct server *server, uint64_t ino, const struct fuse_file_info *fi)
+{
+	return perm_check(server, ino,
+	    (fi->flags & O_APPEND) != 0 ? PERM_APPEND : PERM_WRITE);
+}
+
 void
 ops_open_checked(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -11,11 +21,8 @@ ops_open_checked(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int rc = 0;
 
 	if ((fi->flags & O_ACCMODE) != O_RDONLY)
-		rc = server->read_only
-		    ? -EROFS
-		    : perm_check(server, swap_root(ino),
-			  (fi->flags & O_APPEND) != 0 ? PERM_APPEND
-						      : PERM_WRITE);
+		rc = server->read_only ? -EROFS
+				       : may_write(server, swap_root(ino), fi);
 	if (rc < 0) {
 		fuse_reply_err(req, -rc);
 		return;
@@ -70,8 +77,7 @@ ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 
 	/* What was stored through a mapping has nobody left to be told. */
 	if (n == 0 && !fi->writepage)
-		n = perm_check(server, swap_root(ino),
-		    (fi->flags & O_APPEND) != 0 ? PERM_APPEND : PERM_WRITE);
+		n = may_write(server, swap_root(ino), fi);
 	if (n == 0)
 		n = ufs_write(
 		    server->fs, swap_root(ino), (uint64_t)off, buf, size);

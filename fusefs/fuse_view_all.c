@@ -8,7 +8,6 @@
  * there, and taken over before it is written to; and what an ISO 9660 file
  * system cannot hold is refused.
  */
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 

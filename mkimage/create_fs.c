@@ -91,6 +91,7 @@ struct target {
 	struct blkdev *image;
 	struct blkdev *out;
 	uint64_t base; /* in out */
+	struct progress *bar;
 };
 
 static int
@@ -123,8 +124,8 @@ struct packing {
 };
 
 /*
- * Whether cluster no of *from holds what is to be at off, as it is: 1, 0,
- * -errno.
+ * Whether a cluster of the uzip that is taken from holds what is to be at off,
+ * as it is: 1, its number in *no; 0; -errno.
  */
 static int
 find_packed(const struct packing *p, uint64_t off, uint32_t *no)
@@ -135,12 +136,9 @@ find_packed(const struct packing *p, uint64_t off, uint32_t *no)
 	uint64_t at;
 	int rc;
 
-	if (opt->packed == NULL || off + cluster > p->t->image->size)
-		return 0;
-	rc = create_image_lies_on(p->t->image, off, cluster, opt->known, &at);
-	if (rc <= 0)
-		return rc;
-	if (at % cluster != 0 || at + cluster > opt->packed->size)
+	if (opt->packed == NULL ||
+	    !create_image_lies_on(p->t->image, off, cluster, opt->known, &at) ||
+	    at % cluster != 0 || at + cluster > opt->packed->size)
 		return 0;
 	rc = blkdev_next_change(opt->known, at, &change);
 	if (rc < 0 || (rc > 0 && change.off < at + cluster))
@@ -152,9 +150,12 @@ find_packed(const struct packing *p, uint64_t off, uint32_t *no)
 static int
 put_plain(struct packing *p, uint64_t off, size_t len)
 {
-	int rc = len > 0 ? blkdev_read(p->t->image, off, p->buf, len) : 0;
+	int rc;
 
-	return rc == 0 && len > 0 ? uzip_writer_put(p->w, p->buf, len) : rc;
+	if (len == 0)
+		return 0;
+	rc = blkdev_read(p->t->image, off, p->buf, len);
+	return rc < 0 ? rc : uzip_writer_put(p->w, p->buf, len);
 }
 
 /* n bytes at off: those that are packed already, and what lies between. */
@@ -175,8 +176,9 @@ put_piece(struct packing *p, uint64_t off, size_t n)
 			    p->w, p->t->fs->opt->packed, no);
 		off = at + cluster;
 	}
-	return rc < 0 || off >= end ? rc
-				    : put_plain(p, off, (size_t)(end - off));
+	if (rc == 0 && off < end)
+		rc = put_plain(p, off, (size_t)(end - off));
+	return rc < 0 ? rc : progress_update(p->t->bar, end);
 }
 
 static int
@@ -253,8 +255,8 @@ create_fs_write(struct create_fs *fs, struct tree_reader *reader,
     struct blkdev *out, uint64_t base)
 {
 	unsigned said = cmd_errors_said();
-	struct target t = {.fs = fs, .out = out, .base = base};
 	struct progress bar;
+	struct target t = {.fs = fs, .out = out, .base = base, .bar = &bar};
 	int rc = create_image_open(&fs->layout, reader, &bar, &t.image);
 
 	if (rc < 0)

@@ -53,12 +53,11 @@ image_read(struct blkdev *dev, uint64_t off, void *buf, size_t len)
 	return rc < 0 ? rc : progress_update(img->bar, end);
 }
 
-int
+bool
 create_image_lies_on(struct blkdev *dev, uint64_t off, uint64_t len,
     const struct blkdev *device, uint64_t *at)
 {
-	const struct image *img = (struct image *)dev;
-	const struct create_layout *layout = img->layout;
+	const struct create_layout *layout = ((struct image *)dev)->layout;
 	const struct create_extent *e = layout->extents;
 	const struct content *c;
 	const struct tree_run *run;
@@ -67,18 +66,18 @@ create_image_lies_on(struct blkdev *dev, uint64_t off, uint64_t len,
 
 	if (i == layout->n || e[i].dev_off > off ||
 	    e[i].dev_off + e[i].len < off + len)
-		return 0;
+		return false;
 	from = e[i].off + (off - e[i].dev_off);
 	c = &e[i].node->content;
 	if (c->kind != CONTENT_VIEW || c->device != device)
-		return 0;
+		return false;
 	i = tree_run_at(c, from);
 	run = &c->runs[i];
 	if (i == c->nruns || run->off > from ||
 	    run->off + run->len < from + len)
-		return 0;
+		return false;
 	*at = run->at + (from - run->off);
-	return progress_update(img->bar, off + len) < 0 ? -EINTR : 1;
+	return true;
 }
 
 bool

@@ -94,10 +94,10 @@ MUST_CHECK int create_image_open(const struct create_layout *layout,
 
 /*
  * Whether the len bytes at off are contents that lie in one piece on device,
- * at *at: 1; 0; -EINTR.
+ * at *at.
  */
-MUST_CHECK int create_image_lies_on(struct blkdev *dev, uint64_t off,
-    uint64_t len, const struct blkdev *device, uint64_t *at);
+bool create_image_lies_on(struct blkdev *dev, uint64_t off, uint64_t len,
+    const struct blkdev *device, uint64_t *at);
 
 /* Whether len bytes at off hold nothing: no metadata that is not zero, no
  * contents. */

@@ -136,6 +136,28 @@ check "and umount waits for its daemon as well" eval \
 	test ! -e "$work/over/live.ufs.relive/mount" &&
 	flock -n "$work/over/live.ufs.relive/lock" true'
 
+# An image whose host does not answer: one on a mount whose daemon is stopped.
+mkdir "$work/outer" "$work/host" "$work/inner"
+cp "$img" "$work/outer/live.ufs"
+make_ufs "$work/outer.ufs" "$work/outer" 2 32768 4096
+mount_at "$work/host" "$work/outer.ufs"
+mount_at "$work/inner" "$work/host/live.ufs" --session "$work/inner.relive"
+sync "$work/inner/etc" "$work/host"
+echo 3 >/proc/sys/vm/drop_caches
+pid=$(sed -n 's/^pid //p' "$work/outer.ufs.relive/mount")
+kill -STOP "$pid"
+cat "$work/inner/boot/kernel/kernel" >"$work/kernel" &
+reader=$!
+sleep 0.5
+check "a request that waits for the host holds up no other" eval \
+	'timeout -s KILL 20 stat -f "$work/inner" && kill -0 "$reader"'
+kill -CONT "$pid"
+wait "$reader"
+check "and is answered in the end" \
+	cmp "$work/kernel" "$work/tree/boot/kernel/kernel"
+umount_at "$work/inner"
+umount_at "$work/host"
+
 # An image that is moved while it is mounted.
 mount_at "$mnt" "$img"
 echo moved >"$mnt/moved"

@@ -34,6 +34,7 @@ IMGFMT = \
 	imgfmt/blkdev_sparse.c \
 	imgfmt/cache_map.c \
 	imgfmt/compat.c \
+	imgfmt/compat_affinity.c \
 	imgfmt/compat_clone.c \
 	imgfmt/compat_confine.c \
 	imgfmt/compat_crc32c.c \
@@ -127,6 +128,7 @@ FUSEFS = \
 	fusefs/fuse_acl.c \
 	fusefs/fuse_dirs.c \
 	fusefs/fuse_flush.c \
+	fusefs/fuse_follow.c \
 	fusefs/fuse_helper.c \
 	fusefs/fuse_main.c \
 	fusefs/fuse_nodes.c \

@@ -1,14 +1,17 @@
 /*
- * The daemon's helper: a small process that does the two things a confined
+ * The daemon's helper: a small process that does the things a confined
  * daemon cannot, and that reads no image: it unmounts, which takes root's
- * rights or a set-uid program, and it hands lines to syslog, which takes
- * sockets.  It knows one mount point, closes every file but its end of a
- * socket pair, and ends when the daemon has.
+ * rights or a set-uid program; it hands lines to syslog, which takes sockets;
+ * and it looks on which processor a client runs.  It knows one mount point,
+ * closes every file but its ends of two socket pairs, and ends when the daemon
+ * has.
  *
  * A packet to it is one byte, what to do, and the line for syslog.  Unmounting
- * is answered with an int: 0 or -errno.
+ * is answered with an int: 0 or -errno.  On the other pair a thread's number
+ * is answered with its processor's.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -21,8 +24,13 @@
 
 enum { UNMOUNT = 'u', TAKE_AWAY = 'a', SAY = '0', PACKET_MAX = 2048 };
 
+enum { ANSWER_MS = 2 }; /* how long a question may take */
+
+/* The two socket pairs. */
+enum { ORDERS, QUESTIONS, NPAIRS };
+
 /* A process has one helper. */
-static int ours = -1; /* end of the socket pair */
+static int ours[NPAIRS] = {-1, -1}; /* ends of them */
 static pid_t helper;
 
 /* -- in the helper --------------------------------------------------------- */
@@ -43,8 +51,10 @@ say_to_syslog(int level, const char *line)
 
 /* Leave everything that belongs to the daemon or its caller. */
 static int
-stand_alone(int end)
+stand_alone(int ends[NPAIRS])
 {
+	int low = ends[0] < ends[1] ? ends[0] : ends[1];
+	int high = ends[0] < ends[1] ? ends[1] : ends[0];
 	int null = open("/dev/null", O_RDWR);
 
 	if (null < 0 || chdir("/") < 0)
@@ -52,33 +62,75 @@ stand_alone(int end)
 	for (int fd = 0; fd <= 2; fd++)
 		if (dup2(null, fd) < 0)
 			return -errno;
-	if (end > 3)
-		(void)close_range(3, (unsigned)end - 1, 0);
-	(void)close_range((unsigned)end + 1, ~0u, 0);
+	if (low > 3)
+		(void)close_range(3, (unsigned)low - 1, 0);
+	if (high > low + 1)
+		(void)close_range((unsigned)low + 1, (unsigned)high - 1, 0);
+	(void)close_range((unsigned)high + 1, ~0u, 0);
 	(void)setsid();
 	return 0;
 }
 
-/* Until the daemon's end is closed, as it is with the daemon. */
+/*
+ * The follower goes where the client is, and from then on so does this
+ * process: the follower waits for its answers, which so take nobody's
+ * processor.  It goes there before it answers, as it would be in the way
+ * later.
+ */
 static void
-help(int end, const char *dir)
+answer(int end)
 {
-	char packet[PACKET_MAX + 1];
-	ssize_t n;
+	static int here = -1;
+	int thread, cpu;
+
+	if (recv(end, &thread, sizeof(thread), 0) != sizeof(thread))
+		return;
+	cpu = thread < 0 ? -1 : compat_thread_cpu(thread);
+	if (cpu != here && (cpu >= 0 || thread < 0) &&
+	    compat_run_on(here, cpu) == 0)
+		here = cpu;
+	if (thread >= 0)
+		(void)!send(end, &cpu, sizeof(cpu), MSG_NOSIGNAL);
+}
+
+static void
+obey(int end, const char *dir, const char *packet)
+{
 	int rc;
 
-	while ((n = recv(end, packet, PACKET_MAX, 0)) != 0) {
-		if (n < 0 && errno != EINTR)
+	if (packet[0] != UNMOUNT && packet[0] != TAKE_AWAY) {
+		say_to_syslog(packet[0] - SAY, packet + 1);
+		return;
+	}
+	rc = compat_unmount(dir, packet[0] == TAKE_AWAY);
+	(void)!send(end, &rc, sizeof(rc), MSG_NOSIGNAL);
+}
+
+/* Until the daemon's ends are closed, as they are with the daemon. */
+static void
+help(const int ends[NPAIRS], const char *dir)
+{
+	struct pollfd words[NPAIRS] = {
+	    {.fd = ends[ORDERS], .events = POLLIN},
+	    {.fd = ends[QUESTIONS], .events = POLLIN},
+	};
+	char packet[PACKET_MAX + 1];
+	ssize_t n;
+
+	for (;;) {
+		if (poll(words, NPAIRS, -1) < 0)
+			continue;
+		if (words[QUESTIONS].revents & POLLIN)
+			answer(ends[QUESTIONS]);
+		if (words[ORDERS].revents == 0)
+			continue;
+		n = recv(ends[ORDERS], packet, PACKET_MAX, 0);
+		if (n == 0 || (n < 0 && errno != EINTR))
 			break;
 		if (n < 0)
 			continue;
 		packet[n] = '\0';
-		if (packet[0] != UNMOUNT && packet[0] != TAKE_AWAY) {
-			say_to_syslog(packet[0] - SAY, packet + 1);
-			continue;
-		}
-		rc = compat_unmount(dir, packet[0] == TAKE_AWAY);
-		(void)!send(end, &rc, sizeof(rc), MSG_NOSIGNAL);
+		obey(ends[ORDERS], dir, packet);
 	}
 }
 
@@ -95,49 +147,70 @@ ignore_signals(void)
 }
 
 _Noreturn static void
-be_helper(int end, const char *dir)
+be_helper(int ends[NPAIRS], const char *dir)
 {
 	char name[32];
 
 	/* The lines are the daemon's, and so is the number behind its name. */
 	(void)snprintf(name, sizeof(name), "relive[%ld]", (long)getppid());
 	ignore_signals();
-	if (stand_alone(end) < 0)
+	if (stand_alone(ends) < 0)
 		_exit(1);
 	openlog(name, 0, LOG_DAEMON);
-	help(end, dir);
+	help(ends, dir);
 	_exit(0);
 }
 
 /* -- in the daemon --------------------------------------------------------- */
 
+static int
+make_pairs(int theirs[NPAIRS])
+{
+	int ends[2];
+
+	for (size_t i = 0; i < NPAIRS; i++) {
+		if (socketpair(
+			AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+			return -errno;
+		ours[i] = ends[0];
+		theirs[i] = ends[1];
+	}
+	return 0;
+}
+
+static void
+close_all(int ends[NPAIRS])
+{
+	for (size_t i = 0; i < NPAIRS; i++) {
+		fdclosep(&ends[i]);
+		ends[i] = -1;
+	}
+}
+
 int
 helper_open(const char *dir)
 {
-	int ends[2], rc;
+	int theirs[NPAIRS] = {-1, -1};
+	int rc = make_pairs(theirs);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return -errno;
-	helper = fork();
-	rc = -errno;
-	if (helper == 0)
-		be_helper(ends[1], dir);
-	(void)close(ends[1]);
-	if (helper < 0) {
-		(void)close(ends[0]);
-		return rc;
+	if (rc == 0) {
+		helper = fork();
+		rc = helper < 0 ? -errno : 0;
 	}
-	ours = ends[0];
-	return 0;
+	if (rc == 0 && helper == 0)
+		be_helper(theirs, dir);
+	close_all(theirs);
+	if (rc < 0)
+		close_all(ours);
+	return rc;
 }
 
 void
 helper_close(void)
 {
-	if (ours < 0)
+	if (ours[ORDERS] < 0)
 		return;
-	(void)close(ours);
-	ours = -1;
+	close_all(ours);
 	while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
 		continue;
 }
@@ -146,13 +219,13 @@ int
 helper_unmount(bool lazy)
 {
 	const char what = lazy ? TAKE_AWAY : UNMOUNT;
-	ssize_t n = send(ours, &what, 1, MSG_NOSIGNAL);
+	ssize_t n = send(ours[ORDERS], &what, 1, MSG_NOSIGNAL);
 	int rc = 0;
 
 	if (n < 0)
 		return -errno;
 	do
-		n = recv(ours, &rc, sizeof(rc), 0);
+		n = recv(ours[ORDERS], &rc, sizeof(rc), 0);
 	while (n < 0 && errno == EINTR);
 	return n == sizeof(rc) ? rc : n < 0 ? -errno : -EPIPE;
 }
@@ -166,6 +239,26 @@ helper_say(enum log_level level, const char *line)
 	/* A line that cannot go at once is lost: requests do not wait for it.
 	 */
 	if (n > 0 && (size_t)n < sizeof(packet))
-		(void)!send(
-		    ours, packet, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)!send(ours[ORDERS], packet, (size_t)n,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+int
+helper_cpu_of(int thread)
+{
+	struct pollfd word = {.fd = ours[QUESTIONS], .events = POLLIN};
+	int cpu;
+
+	/* Answers that came too late. */
+	while (recv(word.fd, &cpu, sizeof(cpu), MSG_DONTWAIT) > 0)
+		continue;
+	if (send(word.fd, &thread, sizeof(thread),
+		MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return -errno;
+	if (thread < 0)
+		return 0;
+	if (poll(&word, 1, ANSWER_MS) != 1 ||
+	    recv(word.fd, &cpu, sizeof(cpu), MSG_DONTWAIT) != sizeof(cpu))
+		return -EAGAIN;
+	return cpu;
 }

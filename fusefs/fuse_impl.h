@@ -6,6 +6,7 @@
  *	fuse_options.c  -o
  *	fuse_signals.c  the thread that waits for signals
  *	fuse_helper.c   a process that unmounts and logs for a confined one
+ *	fuse_follow.c   a thread that serves where its client runs
  *	fuse_flush.c    when the engine flushes, and who waits for it
  *	fuse_nodes.c    inodes the kernel knows of
  *	fuse_dirs.c     what an open directory lists
@@ -295,6 +296,22 @@ void helper_close(void);
 MUST_CHECK int helper_unmount(bool lazy);
 /* A log_sink: to syslog. */
 void helper_say(enum log_level level, const char *line);
+/*
+ * compat_thread_cpu, of which the helper then keeps away; -1: of no thread, and
+ * it is anywhere again.  -EAGAIN: it has no time.  One thread's alone.
+ */
+int helper_cpu_of(int thread);
+
+/* -- fuse_follow.c --------------------------------------------------------- */
+
+/*
+ * Let the requests of a mounted session come this way, and start the thread
+ * that follows clients; to be called when confined.  What fails is done
+ * without.
+ */
+void follow_start(struct fuse_session *session);
+/* End that thread, when the loop has ended. */
+void follow_stop(void);
 
 /* -- fuse_signals.c -------------------------------------------------------- */
 

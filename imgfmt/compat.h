@@ -74,6 +74,28 @@ void compat_memory_fault_in(void *p, size_t len);
 /* Processors this process may use, at least 1. */
 unsigned compat_ncpu(void);
 
+/*
+ * The processor that a thread of any process, as the kernel numbers it, runs
+ * on, or ran on last; -errno where that is not to be learnt: -ENOENT, -EACCES,
+ * -ENOSYS.
+ */
+int compat_thread_cpu(int thread);
+
+/*
+ * Let the calling thread run on processor `to` alone, where it ran on `from`
+ * alone; either is -1 for all that the process began with.  -EBUSY: it does
+ * not run on `from`, so somebody else has said where; -EINVAL: `to` is not one
+ * of all; -ENOSYS.
+ */
+MUST_CHECK int compat_run_on(int from, int to);
+
+/*
+ * For good: the calling thread runs only where no other wants to, and for
+ * others its processor is as good as an idle one (Linux: SCHED_IDLE).
+ * -EPERM, -ENOSYS.
+ */
+MUST_CHECK int compat_run_last(void);
+
 /* A mounted file system, as the kernel tells. */
 struct compat_mount {
 	const char *source; /* of a FUSE file system: what it calls itself */

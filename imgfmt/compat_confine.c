@@ -154,6 +154,7 @@ static const int calls[] = {
     SCMP_SYS(futex),
     SCMP_SYS(futex_time64),
     SCMP_SYS(getpid),
+    SCMP_SYS(getrusage),
     SCMP_SYS(gettid),
     SCMP_SYS(restart_syscall),
     SCMP_SYS(rseq),
@@ -226,8 +227,10 @@ static const struct {
     {SCMP_SYS(mmap), {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
     {SCMP_SYS(mmap2), {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
     {SCMP_SYS(mprotect), {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
-    {SCMP_SYS(prlimit64), {2, SCMP_CMP_EQ, 0, 0}}, /* reads the limit */
-    {SCMP_SYS(sendto), {4, SCMP_CMP_EQ, 0, 0}},    /* to whom it is bound */
+    {SCMP_SYS(prlimit64), {2, SCMP_CMP_EQ, 0, 0}},         /* reads the limit */
+    {SCMP_SYS(sched_setaffinity), {0, SCMP_CMP_EQ, 0, 0}}, /* its own */
+    {SCMP_SYS(sched_setscheduler), {0, SCMP_CMP_EQ, 0, 0}},
+    {SCMP_SYS(sendto), {4, SCMP_CMP_EQ, 0, 0}}, /* to whom it is bound */
     {SCMP_SYS(recvfrom), {4, SCMP_CMP_EQ, 0, 0}},
 };
 

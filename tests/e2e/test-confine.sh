@@ -47,9 +47,9 @@ check "there are several" eval '[ "$(sed -n "s/^Threads://p" "/proc/$pid/status"
 check "the session is its user's alone" eval \
 	'[ "$(stat -c %a "$img.relive")" = 700 ] &&
 	! find "$img.relive" -type f -perm /077 | grep .'
-check "the helper has no file open but its end of a socket" eval \
+check "the helper has no file open but its ends of two socket pairs" eval \
 	'[ "$(readlink /proc/$helper/fd/* | grep -v /dev/null | grep -vc socket:)" = 0 ] &&
-	[ "$(readlink /proc/$helper/fd/* | grep -c socket:)" = 1 ]'
+	[ "$(readlink /proc/$helper/fd/* | grep -c socket:)" = 2 ]'
 check "an ordinary user cannot look into the daemon" eval \
 	'! setpriv --reuid 65534 --clear-groups ls /proc/$pid/fd >/dev/null 2>&1'
 

@@ -1,0 +1,478 @@
+/*
+ * A thread that follows its client from processor to processor.
+ *
+ * A client that asks for one small thing after another, such as tar(1) or
+ * find(1), sleeps until it is answered, and then the daemon sleeps until it
+ * asks again.  The scheduler gives each of the two a processor of its own,
+ * since the other's is always busy when it wakes; so for each request two
+ * sleeping processors are woken, which takes several times as long as the
+ * request does.  On one processor the two only take turns.
+ *
+ * So there is one more thread, the follower.  Threads that serve count the
+ * requests that come of one client in a row.  Where these come fast, the
+ * follower moves to the client's processor and takes all requests, and the
+ * others stand aside.  It runs with the least of all priorities: only then the
+ * client is left there when it wakes, and goes on at once.
+ *
+ * Whatever else there is to do has all processors and all threads: following
+ * ends as soon as rows come slowly or not at all, because there are several
+ * clients, or much is asked for at a time, or nothing; and when the follower
+ * does not get on, because the host does not answer, or its processor is busy
+ * with something else.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "../imgfmt/compat.h"
+#include "fuse_impl.h"
+
+enum {
+	/* Of struct fuse_in_header, which is the kernel's: <linux/fuse.h>. */
+	HEADER_PID = 32,
+	HEADER_LEN = 40,
+
+	ROW = 16,           /* requests of one client */
+	ROW_MIXED = 48,     /* where it takes more, there are several */
+	ROW_MS = 5,         /* where it takes longer, there is no hurry */
+	ROW_SHARED_MS = 12, /* the same where several threads serve */
+	LOOK_MS = 10,       /* how often others look whether it gets on */
+	QUIET = 3,          /* looks between which it was asked nothing */
+	TRIAL = 16,         /* rows, by which the client mostly stays */
+	SHORT_MS = 100,     /* what ends before may have been a mistake */
+	REST_MS = 50,       /* none after one, and twice that after the next */
+	REST_MOST_MS = 1600,
+};
+
+/* A process has one. */
+static struct {
+	pthread_t thread;
+	bool started;
+	_Atomic bool ended;
+
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t go;    /* the follower waits for it */
+	pthread_cond_t back;  /* and the others */
+	_Atomic bool on;      /* it takes the requests; to be read without */
+	bool parked;          /* it takes none */
+	bool watched;         /* one of the others looks after it */
+	bool stop;
+	int client;
+	uint64_t rest, rest_until; /* ms */
+
+	_Atomic unsigned steps; /* up when it takes a request, and when done */
+} follower = {.lock = PTHREAD_MUTEX_INITIALIZER, .rest = REST_MS};
+
+/* Of each thread that serves. */
+static _Thread_local struct {
+	bool follows;
+	bool watched; /* it is who has looked after the follower */
+	int client;
+	unsigned row, mixed; /* requests of it, and of all since the last row */
+	uint64_t since;      /* ms */
+} here;
+
+static struct timespec
+clock_now(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return now;
+}
+
+static uint64_t
+clock_ms(void)
+{
+	struct timespec now = clock_now();
+
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void
+sleep_1ms(void)
+{
+	(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+/* -- following begins and ends; with the lock held ------------------------- */
+
+static void
+begin(int client, uint64_t now)
+{
+	if (!follower.parked || follower.on || now < follower.rest_until)
+		return;
+	follower.client = client;
+	follower.on = true;
+	(void)pthread_cond_signal(&follower.go);
+}
+
+static void
+end(void)
+{
+	follower.on = false;
+	(void)pthread_cond_broadcast(&follower.back);
+}
+
+/* It was of no use, and would not be if it began again at once. */
+static void
+rest(uint64_t now)
+{
+	follower.rest_until = now + follower.rest;
+	if (follower.rest < REST_MOST_MS)
+		follower.rest *= 2;
+}
+
+/* -- the others ------------------------------------------------------------ */
+
+static void
+unlock(void *lock)
+{
+	(void)pthread_mutex_unlock(lock);
+}
+
+static void
+wait_a_look(void)
+{
+	struct timespec until = clock_now();
+
+	until.tv_nsec += LOOK_MS * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
+	}
+	(void)pthread_cond_timedwait(&follower.back, &follower.lock, &until);
+}
+
+/* One that is at the same request for long may be so for much longer. */
+static void
+watch(void)
+{
+	unsigned before = atomic_load(&follower.steps), quiet = 0;
+
+	follower.watched = here.watched = true;
+	while (follower.on) {
+		unsigned steps;
+
+		wait_a_look();
+		steps = atomic_load(&follower.steps);
+		quiet = steps == before ? quiet + 1 : 0;
+		before = steps;
+		if (follower.on &&
+		    (quiet == QUIET || (quiet > 0 && steps % 2 == 1))) {
+			rest(clock_ms());
+			end();
+		}
+	}
+	follower.watched = false;
+}
+
+/*
+ * Where the follower waits for a request, the next one must not be left to it:
+ * its processor may be busy by then.
+ */
+static void
+call_back(void)
+{
+	for (;;) {
+		bool back;
+
+		(void)pthread_mutex_lock(&follower.lock);
+		back = follower.parked || follower.on;
+		(void)pthread_mutex_unlock(&follower.lock);
+		if (back || atomic_load(&follower.ended) ||
+		    atomic_load(&follower.steps) % 2 == 1)
+			return;
+		(void)pthread_kill(follower.thread, SIGUSR1);
+		sleep_1ms();
+	}
+}
+
+/* Waits where libfuse may cancel the thread. */
+static void
+stand_aside(void)
+{
+	here.watched = false;
+	(void)pthread_mutex_lock(&follower.lock);
+	pthread_cleanup_push(unlock, &follower.lock);
+	while (follower.on)
+		if (follower.watched)
+			(void)pthread_cond_wait(&follower.back, &follower.lock);
+		else
+			watch();
+	pthread_cleanup_pop(1);
+	if (here.watched)
+		call_back();
+}
+
+/* -- rows ------------------------------------------------------------------ */
+
+static void
+start_row(uint64_t now)
+{
+	here.row = here.mixed = 0;
+	here.since = now;
+}
+
+static void
+count(const char *request, size_t len)
+{
+	uint32_t client = 0;
+
+	if (len >= HEADER_LEN)
+		memcpy(&client, request + HEADER_PID, sizeof(client));
+	if (client == 0) /* of the kernel, or a client that we do not see */
+		return;
+	if ((int)client != here.client) {
+		here.client = (int)client;
+		here.row = 0;
+	}
+	here.row++;
+	here.mixed++;
+}
+
+/* A thread that does not follow has a row. */
+static void
+consider(void)
+{
+	uint64_t now = clock_ms();
+
+	if (now - here.since <= ROW_SHARED_MS && here.mixed <= ROW_MIXED) {
+		(void)pthread_mutex_lock(&follower.lock);
+		begin(here.client, now);
+		(void)pthread_mutex_unlock(&follower.lock);
+	}
+	start_row(now);
+}
+
+static ssize_t
+take_request(int fd, void *buf, size_t len, void *userdata)
+{
+	ssize_t n;
+
+	(void)userdata;
+	if (!here.follows) {
+		if (here.row >= ROW)
+			consider();
+		if (atomic_load(&follower.on))
+			stand_aside();
+	}
+	n = read(fd, buf, len);
+	if (n > 0)
+		count(buf, (size_t)n);
+	return n;
+}
+
+static ssize_t
+send_answer(int fd, struct iovec *iov, int n, void *userdata)
+{
+	(void)userdata;
+	return writev(fd, iov, n);
+}
+
+/* -- the follower ---------------------------------------------------------- */
+
+/* Its own. */
+struct place {
+	int cpu; /* where it runs; -1: anywhere */
+	long preempted;
+	uint64_t used;        /* ms of the processor's time */
+	unsigned rows, moves; /* since it follows */
+	bool in_vain;         /* it was no use to follow */
+};
+
+/* false: it cannot, or somebody else has said where it runs. */
+static bool
+go_to(struct place *place, int client)
+{
+	int cpu = helper_cpu_of(client);
+
+	if (cpu < 0)
+		return false;
+	if (cpu == place->cpu)
+		return true;
+	place->moves++;
+	if (compat_run_on(place->cpu, cpu) < 0)
+		return false;
+	place->cpu = cpu;
+	return true;
+}
+
+/* What a row took. */
+struct took {
+	long preempted;
+	uint64_t ms, used_ms; /* by the clock, and of the processor's time */
+};
+
+static struct took
+end_row(struct place *place)
+{
+	uint64_t now = clock_ms();
+	struct took took = {.ms = now - here.since};
+	struct rusage use;
+
+	if (getrusage(RUSAGE_THREAD, &use) == 0) {
+		uint64_t used =
+		    (uint64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) *
+			1000 +
+		    (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) /
+			1000;
+
+		took.preempted = use.ru_nivcsw - place->preempted;
+		took.used_ms = used - place->used;
+		place->preempted = use.ru_nivcsw;
+		place->used = used;
+	}
+	start_row(now);
+	place->rows++;
+	return took;
+}
+
+/*
+ * After each request: whether to go on.  A client on this processor has taken
+ * it each time it was answered; elsewhere it is gone after.
+ */
+static bool
+goes_on(struct place *place)
+{
+	struct took took;
+
+	if (here.mixed > ROW_MIXED)
+		return false;
+	if (here.row < ROW)
+		return true;
+	took = end_row(place);
+	if (took.ms > ROW_MS) {
+		place->in_vain = took.used_ms < took.ms / 4;
+		return false;
+	}
+	if (took.preempted >= ROW / 2)
+		return true;
+	place->in_vain = !go_to(place, here.client) ||
+	    (place->rows >= TRIAL && place->moves > place->rows / 4);
+	return !place->in_vain;
+}
+
+/* Take requests as long as that is good.  false: there are no more, ever. */
+static bool
+serve(void *session, struct fuse_buf *request, struct place *place)
+{
+	int n;
+
+	while (atomic_load(&follower.on)) {
+		n = fuse_session_receive_buf(session, request);
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		atomic_fetch_add(&follower.steps, 1);
+		fuse_session_process_buf(session, request);
+		atomic_fetch_add(&follower.steps, 1);
+		if (!goes_on(place))
+			break;
+	}
+	return true;
+}
+
+/* With the lock held, which it gives up while it serves. */
+static bool
+follow_once(void *session, struct fuse_buf *request, struct place *place)
+{
+	int client = follower.client;
+	uint64_t began = clock_ms(), now;
+	bool more = true;
+
+	follower.parked = false;
+	(void)pthread_mutex_unlock(&follower.lock);
+	place->rows = place->moves = 0;
+	place->in_vain = !go_to(place, client);
+	start_row(began);
+	if (!place->in_vain)
+		more = serve(session, request, place);
+	(void)helper_cpu_of(-1);
+	now = clock_ms();
+	(void)pthread_mutex_lock(&follower.lock);
+	follower.parked = more;
+	if (now - began >= SHORT_MS)
+		follower.rest = REST_MS;
+	if (place->in_vain)
+		rest(now);
+	end();
+	return more;
+}
+
+static void *
+follow(void *session)
+{
+	struct fuse_buf request = {0};
+	struct place place = {.cpu = -1};
+
+	here.follows = true;
+	(void)pthread_mutex_lock(&follower.lock);
+	follower.parked = compat_run_last() == 0;
+	while (follower.parked && !follower.stop)
+		if (!follower.on)
+			(void)pthread_cond_wait(&follower.go, &follower.lock);
+		else if (!follow_once(session, &request, &place))
+			break;
+	follower.parked = false;
+	end();
+	(void)pthread_mutex_unlock(&follower.lock);
+	free(request.mem);
+	atomic_store(&follower.ended, true);
+	return NULL;
+}
+
+/* -- its life -------------------------------------------------------------- */
+
+static int
+make_conditions(void)
+{
+	pthread_condattr_t attr;
+	int rc = pthread_condattr_init(&attr);
+
+	if (rc != 0)
+		return -rc;
+	rc = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	if (rc == 0)
+		rc = pthread_cond_init(&follower.go, &attr);
+	if (rc == 0)
+		rc = pthread_cond_init(&follower.back, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	return -rc;
+}
+
+void
+follow_start(struct fuse_session *session)
+{
+	static const struct fuse_custom_io io = {
+	    .read = take_request, .writev = send_answer};
+
+	if (compat_ncpu() == 1 || make_conditions() < 0 ||
+	    fuse_session_custom_io(session, &io, fuse_session_fd(session)) != 0)
+		return;
+	follower.started =
+	    pthread_create(&follower.thread, NULL, follow, session) == 0;
+}
+
+/* It may wait for a request that does not come. */
+void
+follow_stop(void)
+{
+	if (!follower.started)
+		return;
+	(void)pthread_mutex_lock(&follower.lock);
+	follower.stop = true;
+	follower.on = false;
+	(void)pthread_cond_signal(&follower.go);
+	(void)pthread_mutex_unlock(&follower.lock);
+	while (!atomic_load(&follower.ended)) {
+		(void)pthread_kill(follower.thread, SIGUSR1);
+		sleep_1ms();
+	}
+	(void)pthread_join(follower.thread, NULL);
+	follower.started = false;
+}

@@ -1,0 +1,176 @@
+#!/bin/bash
+# A client that asks for one small thing after another is served by a thread
+# that follows it from processor to processor; nobody else waits for that
+# thread, whatever happens to it.
+# shellcheck disable=SC2016,SC2034 # check evaluates what it is given
+. "$(dirname "$0")/lib.sh"
+need_root
+need_fuse
+need makefs python3 taskset
+[ "$(nproc)" -gt 1 ] || skip_all "one processor"
+
+make_tree "$work/tree"
+make_ufs "$work/live.ufs" "$work/tree" 2 32768 4096
+img=$work/live.ufs
+
+cat >"$work/ask.py" <<'EOF'
+# ask.py DIR [FILE]: look up names that are not there, for ever; or often, and
+# then read FILE.
+import os, sys, itertools
+dir = sys.argv[1]
+for i in itertools.count():
+    try:
+        os.stat(f"{dir}/nothing-{os.getpid()}-{i}")
+    except FileNotFoundError:
+        pass
+    if len(sys.argv) > 2 and i == 20000:
+        print("asked", flush=True)
+        sys.stdout.buffer.write(open(sys.argv[2], "rb").read())
+        break
+EOF
+
+daemon_pid() { sed -n 's/^pid //p' "${1-$img}.relive/mount"; }
+
+# The follower is the one whose policy is SCHED_IDLE; proc(5).
+follower() { # follower PID
+	local task
+	for task in /proc/"$1"/task/*; do
+		[ "$(sed 's/.*) //' "$task/stat" | cut -d' ' -f39)" = 5 ] &&
+			basename "$task"
+	done
+}
+
+# As often, it was interrupted by a client that it had answered.
+turns() { # turns PID THREAD
+	sed -n 's/^nonvoluntary_ctxt_switches:[[:space:]]*//p' \
+		"/proc/$1/task/$2/status"
+}
+
+cpus() { # cpus PID THREAD
+	sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$1/task/$2/status"
+}
+
+follows() { # follows PID THREAD: within a while it has had many turns
+	local before
+	before=$(turns "$1" "$2")
+	for _ in $(seq 300); do
+		[ "$(turns "$1" "$2")" -gt $((before + 2000)) ] && return
+		sleep 0.1
+	done
+	return 1
+}
+
+start_asking() { # start_asking DIR
+	python3 "$work/ask.py" "$1" >"$work/asked" 2>&1 &
+	client=$!
+}
+
+stop_asking() {
+	kill "$client" && wait "$client"
+} 2>/dev/null
+
+wait_gone() { # wait_gone PID
+	for _ in $(seq 200); do
+		kill -0 "$1" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	return 1
+}
+
+# -- one client ---------------------------------------------------------------
+mount_at "$mnt" "$img"
+pid=$(daemon_pid)
+thread=$(follower "$pid")
+all=$(cpus "$pid" "$thread")
+check "one thread can follow, from anywhere" eval \
+	'[ -n "$thread" ] && [ "$all" = "$(cpus "$pid" "$pid")" ]'
+start_asking "$mnt"
+check "it takes turns with a client" follows "$pid" "$thread"
+check "on one processor" eval 'cpus "$pid" "$thread" | grep -qx "[0-9]*"'
+check "where the others need not be" eval \
+	'[ "$all" = "$(cpus "$pid" "$pid")" ]'
+
+# -- and others ---------------------------------------------------------------
+check "another client finds what it should, at once" eval \
+	'timeout -s KILL 60 diff -r "$work/tree/etc" "$mnt/etc"'
+check "and writes" eval 'timeout -s KILL 60 cp -a "$work/tree/etc" "$mnt/copy" &&
+	sync "$mnt/copy" && diff -r "$work/tree/etc" "$mnt/copy"'
+stop_asking
+for _ in $(seq 100); do
+	grep -q futex "/proc/$pid/task/$thread/wchan" && break
+	sleep 0.05
+done
+check "once its client has gone it waits for no request" \
+	grep -q futex "/proc/$pid/task/$thread/wchan"
+
+# Somebody moves it elsewhere.
+mine=$(cpus "$pid" "$thread")
+other=$(seq 0 $(($(nproc) - 1)) | grep -vx "$mine" | head -n 1)
+taskset -p -c "$other" "$thread" >"$work/out"
+start_asking "$mnt"
+sleep 1
+check "whoever says where it runs has the last word" eval \
+	'[ "$(cpus "$pid" "$thread")" = "$other" ] && kill -0 "$client"'
+stop_asking
+check "umount" umount_at "$mnt"
+
+# -- the end of it ------------------------------------------------------------
+mount_at "$mnt" "$img"
+pid=$(daemon_pid)
+thread=$(follower "$pid")
+start_asking "$mnt"
+follows "$pid" "$thread"
+echo one >"$mnt/one"
+check "umount is refused while it follows, as ever" eval \
+	'! (cd "$mnt/etc" && umount_at "$mnt") 2>"$work/err" &&
+	timeout -s KILL 20 cat "$mnt/one"'
+kill -TERM "$pid"
+check "SIGTERM ends the daemon while it follows" wait_gone "$pid"
+stop_asking
+check "and nothing is lost" eval \
+	'! mountpoint -q "$mnt" && mount_at "$mnt" "$img" && grep -q one "$mnt/one"'
+
+pid=$(daemon_pid)
+thread=$(follower "$pid")
+start_asking "$mnt"
+follows "$pid" "$thread"
+kill -KILL "$(pgrep -P "$pid")"
+check "without its helper the daemon goes on" eval 'sleep 1 &&
+	timeout -s KILL 20 diff -r "$work/tree/etc" "$mnt/etc" &&
+	kill -0 "$client"'
+stop_asking
+kill -TERM "$pid"
+check "and ends" wait_gone "$pid"
+
+# -- a host that does not answer the follower -----------------------------------
+mkdir "$work/outer" "$work/host" "$work/inner"
+cp "$img" "$work/outer/live.ufs"
+make_ufs "$work/outer.ufs" "$work/outer" 2 32768 4096
+mount_at "$work/host" "$work/outer.ufs"
+mount_at "$work/inner" "$work/host/live.ufs" --session "$work/inner.relive"
+ls "$work/inner/etc" >"$work/out"
+echo 3 >/proc/sys/vm/drop_caches
+pid=$(daemon_pid "$work/outer.ufs")
+inner=$(sed -n 's/^pid //p' "$work/inner.relive/mount")
+thread=$(follower "$inner")
+before=$(turns "$inner" "$thread")
+kill -STOP "$pid"
+python3 "$work/ask.py" "$work/inner" "$work/inner/boot/kernel/kernel" \
+	>"$work/kernel" &
+reader=$!
+for _ in $(seq 200); do
+	[ -s "$work/kernel" ] && break
+	sleep 0.05
+done
+check "it followed up to a request that waits for the host" eval \
+	'[ "$(turns "$inner" "$thread")" -gt $((before + 1000)) ]'
+check "which holds up no other" eval \
+	'timeout -s KILL 20 stat "$work/inner/not-there-$$" 2>"$work/err"
+	grep -q "No such file" "$work/err" && kill -0 "$reader"'
+kill -CONT "$pid"
+wait "$reader"
+check "and is answered in the end" eval \
+	'tail -c +7 "$work/kernel" | cmp - "$work/tree/boot/kernel/kernel"'
+umount_at "$work/inner"
+umount_at "$work/host"
+end

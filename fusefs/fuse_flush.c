@@ -24,13 +24,14 @@ struct flusher {
 	struct server *server;
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* finished or stop has */
+	pthread_cond_t changed; /* finished, wanted or stop has */
 	atomic_uint_fast64_t epoch;
 	atomic_int failed;        /* of the last flush: 0 or -errno */
 	uint64_t clean_at;        /* epoch up to which all is durable */
 	uint64_t begun, finished; /* flushes */
 	time_t tried;             /* when the last one ended */
 	bool running, stop;
+	bool wanted; /* by one who leaves it to the thread */
 };
 
 static time_t
@@ -68,6 +69,7 @@ flush_locked(struct flusher *flusher)
 	int was = atomic_load(&flusher->failed), rc = 0;
 
 	flusher->running = true;
+	flusher->wanted = false;
 	flusher->begun++;
 	if (epoch != flusher->clean_at || was != 0) {
 		pthread_mutex_unlock(&flusher->lock);
@@ -95,7 +97,11 @@ flush_now(struct flusher *flusher)
 	pthread_mutex_lock(&flusher->lock);
 	want = flusher->begun + 1;
 	while (flusher->finished < want) {
-		if (flusher->running)
+		if (!flusher->running && follow_here()) {
+			flusher->wanted = true;
+			pthread_cond_broadcast(&flusher->changed);
+		}
+		if (flusher->running || flusher->wanted)
 			pthread_cond_wait(&flusher->changed, &flusher->lock);
 		else
 			flush_locked(flusher);
@@ -171,6 +177,7 @@ flush_forever(void *arg)
 		(void)clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += INTERVAL_S;
 		while (!flusher->stop &&
+		    (!flusher->wanted || flusher->running) &&
 		    pthread_cond_timedwait(
 			&flusher->changed, &flusher->lock, &until) == 0)
 			continue;

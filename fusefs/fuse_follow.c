@@ -20,8 +20,8 @@
  * does not get on, because the host does not answer, or its processor is busy
  * with something else.
  */
+#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -39,19 +39,20 @@ enum {
 	ROW_MIXED = 48,     /* where it takes more, there are several */
 	ROW_MS = 5,         /* where it takes longer, there is no hurry */
 	ROW_SHARED_MS = 12, /* the same where several threads serve */
-	LOOK_MS = 10,       /* how often others look whether it gets on */
-	QUIET = 3,          /* looks between which it was asked nothing */
 	TRIAL = 16,         /* rows, by which the client mostly stays */
+	PAUSE_MS = 20,      /* the client asks for nothing: the end */
+	LATE_MS = 3,        /* to come to the client: its processor is busy */
+	LOOK_MS = 10,       /* how often others look whether it gets on */
+	QUIET = 3,          /* looks without anything that it did */
 	SHORT_MS = 100,     /* what ends before may have been a mistake */
-	REST_MS = 50,       /* none after one, and twice that after the next */
-	REST_MOST_MS = 1600,
+	REST_MS = 50,       /* after one, and ever longer after the next ones */
+	REST_MOST_MS = 12800,
 };
 
 /* A process has one. */
 static struct {
 	pthread_t thread;
 	bool started;
-	_Atomic bool ended;
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t go;    /* the follower waits for it */
@@ -61,7 +62,7 @@ static struct {
 	bool watched;         /* one of the others looks after it */
 	bool stop;
 	int client;
-	uint64_t rest, rest_until; /* ms */
+	uint64_t began, rest, rest_until; /* ms */
 
 	_Atomic unsigned steps; /* up when it takes a request, and when done */
 } follower = {.lock = PTHREAD_MUTEX_INITIALIZER, .rest = REST_MS};
@@ -69,7 +70,6 @@ static struct {
 /* Of each thread that serves. */
 static _Thread_local struct {
 	bool follows;
-	bool watched; /* it is who has looked after the follower */
 	int client;
 	unsigned row, mixed; /* requests of it, and of all since the last row */
 	uint64_t since;      /* ms */
@@ -92,10 +92,10 @@ clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static void
-sleep_1ms(void)
+bool
+follow_here(void)
 {
-	(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	return here.follows;
 }
 
 /* -- following begins and ends; with the lock held ------------------------- */
@@ -106,24 +106,28 @@ begin(int client, uint64_t now)
 	if (!follower.parked || follower.on || now < follower.rest_until)
 		return;
 	follower.client = client;
+	follower.began = now;
 	follower.on = true;
 	(void)pthread_cond_signal(&follower.go);
 }
 
+/* in_vain: it would be of no use to begin again at once. */
 static void
-end(void)
+end(bool in_vain)
 {
+	uint64_t now = clock_ms();
+
+	if (!follower.on)
+		return;
 	follower.on = false;
 	(void)pthread_cond_broadcast(&follower.back);
-}
-
-/* It was of no use, and would not be if it began again at once. */
-static void
-rest(uint64_t now)
-{
+	if (now - follower.began >= SHORT_MS)
+		follower.rest = REST_MS;
+	if (!in_vain)
+		return;
 	follower.rest_until = now + follower.rest;
 	if (follower.rest < REST_MOST_MS)
-		follower.rest *= 2;
+		follower.rest *= 4;
 }
 
 /* -- the others ------------------------------------------------------------ */
@@ -147,13 +151,16 @@ wait_a_look(void)
 	(void)pthread_cond_timedwait(&follower.back, &follower.lock, &until);
 }
 
-/* One that is at the same request for long may be so for much longer. */
+/*
+ * One that is at the same request for long may be so for much longer.  One that
+ * is asked nothing ends by itself, if it can.
+ */
 static void
 watch(void)
 {
 	unsigned before = atomic_load(&follower.steps), quiet = 0;
 
-	follower.watched = here.watched = true;
+	follower.watched = true;
 	while (follower.on) {
 		unsigned steps;
 
@@ -161,41 +168,17 @@ watch(void)
 		steps = atomic_load(&follower.steps);
 		quiet = steps == before ? quiet + 1 : 0;
 		before = steps;
-		if (follower.on &&
-		    (quiet == QUIET || (quiet > 0 && steps % 2 == 1))) {
-			rest(clock_ms());
-			end();
-		}
+		if (quiet == QUIET ||
+		    (quiet > 0 && (steps % 2 == 1 || follower.parked)))
+			end(true);
 	}
 	follower.watched = false;
-}
-
-/*
- * Where the follower waits for a request, the next one must not be left to it:
- * its processor may be busy by then.
- */
-static void
-call_back(void)
-{
-	for (;;) {
-		bool back;
-
-		(void)pthread_mutex_lock(&follower.lock);
-		back = follower.parked || follower.on;
-		(void)pthread_mutex_unlock(&follower.lock);
-		if (back || atomic_load(&follower.ended) ||
-		    atomic_load(&follower.steps) % 2 == 1)
-			return;
-		(void)pthread_kill(follower.thread, SIGUSR1);
-		sleep_1ms();
-	}
 }
 
 /* Waits where libfuse may cancel the thread. */
 static void
 stand_aside(void)
 {
-	here.watched = false;
 	(void)pthread_mutex_lock(&follower.lock);
 	pthread_cleanup_push(unlock, &follower.lock);
 	while (follower.on)
@@ -204,8 +187,6 @@ stand_aside(void)
 		else
 			watch();
 	pthread_cleanup_pop(1);
-	if (here.watched)
-		call_back();
 }
 
 /* -- rows ------------------------------------------------------------------ */
@@ -224,6 +205,7 @@ count(const char *request, size_t len)
 
 	if (len >= HEADER_LEN)
 		memcpy(&client, request + HEADER_PID, sizeof(client));
+	here.mixed++;
 	if (client == 0) /* of the kernel, or a client that we do not see */
 		return;
 	if ((int)client != here.client) {
@@ -231,7 +213,6 @@ count(const char *request, size_t len)
 		here.row = 0;
 	}
 	here.row++;
-	here.mixed++;
 }
 
 /* A thread that does not follow has a row. */
@@ -248,13 +229,27 @@ consider(void)
 	start_row(now);
 }
 
+/* The follower leaves to others what comes after a pause. */
+static bool
+is_asked(int fd)
+{
+	struct pollfd request = {.fd = fd, .events = POLLIN};
+
+	return poll(&request, 1, PAUSE_MS) != 0;
+}
+
 static ssize_t
 take_request(int fd, void *buf, size_t len, void *userdata)
 {
 	ssize_t n;
 
 	(void)userdata;
-	if (!here.follows) {
+	if (here.follows) {
+		if (!is_asked(fd)) {
+			errno = EINTR;
+			return -1;
+		}
+	} else {
 		if (here.row >= ROW)
 			consider();
 		if (atomic_load(&follower.on))
@@ -290,13 +285,9 @@ go_to(struct place *place, int client)
 {
 	int cpu = helper_cpu_of(client);
 
-	if (cpu < 0)
+	if (cpu < 0 || compat_run_on(place->cpu, cpu) < 0)
 		return false;
-	if (cpu == place->cpu)
-		return true;
-	place->moves++;
-	if (compat_run_on(place->cpu, cpu) < 0)
-		return false;
+	place->moves += cpu != place->cpu;
 	place->cpu = cpu;
 	return true;
 }
@@ -332,8 +323,8 @@ end_row(struct place *place)
 }
 
 /*
- * After each request: whether to go on.  A client on this processor has taken
- * it each time it was answered; elsewhere it is gone after.
+ * After each request: whether to go on.  A client on this processor takes it
+ * from the follower whenever it is answered; one that does not is looked for.
  */
 static bool
 goes_on(struct place *place)
@@ -365,7 +356,7 @@ serve(void *session, struct fuse_buf *request, struct place *place)
 	while (atomic_load(&follower.on)) {
 		n = fuse_session_receive_buf(session, request);
 		if (n == -EINTR)
-			continue;
+			break;
 		if (n <= 0)
 			return false;
 		atomic_fetch_add(&follower.steps, 1);
@@ -382,25 +373,21 @@ static bool
 follow_once(void *session, struct fuse_buf *request, struct place *place)
 {
 	int client = follower.client;
-	uint64_t began = clock_ms(), now;
+	uint64_t began = follower.began;
 	bool more = true;
 
 	follower.parked = false;
 	(void)pthread_mutex_unlock(&follower.lock);
 	place->rows = place->moves = 0;
 	place->in_vain = !go_to(place, client);
-	start_row(began);
+	start_row(clock_ms());
+	place->in_vain |= here.since - began > LATE_MS;
 	if (!place->in_vain)
 		more = serve(session, request, place);
 	(void)helper_cpu_of(-1);
-	now = clock_ms();
 	(void)pthread_mutex_lock(&follower.lock);
 	follower.parked = more;
-	if (now - began >= SHORT_MS)
-		follower.rest = REST_MS;
-	if (place->in_vain)
-		rest(now);
-	end();
+	end(place->in_vain);
 	return more;
 }
 
@@ -409,20 +396,20 @@ follow(void *session)
 {
 	struct fuse_buf request = {0};
 	struct place place = {.cpu = -1};
+	bool more = compat_run_last() == 0;
 
 	here.follows = true;
 	(void)pthread_mutex_lock(&follower.lock);
-	follower.parked = compat_run_last() == 0;
-	while (follower.parked && !follower.stop)
-		if (!follower.on)
+	follower.parked = more;
+	while (more && !follower.stop)
+		if (follower.on)
+			more = follow_once(session, &request, &place);
+		else
 			(void)pthread_cond_wait(&follower.go, &follower.lock);
-		else if (!follow_once(session, &request, &place))
-			break;
 	follower.parked = false;
-	end();
+	end(false);
 	(void)pthread_mutex_unlock(&follower.lock);
 	free(request.mem);
-	atomic_store(&follower.ended, true);
 	return NULL;
 }
 
@@ -458,7 +445,6 @@ follow_start(struct fuse_session *session)
 	    pthread_create(&follower.thread, NULL, follow, session) == 0;
 }
 
-/* It may wait for a request that does not come. */
 void
 follow_stop(void)
 {
@@ -466,13 +452,8 @@ follow_stop(void)
 		return;
 	(void)pthread_mutex_lock(&follower.lock);
 	follower.stop = true;
-	follower.on = false;
+	end(false);
 	(void)pthread_cond_signal(&follower.go);
 	(void)pthread_mutex_unlock(&follower.lock);
-	while (!atomic_load(&follower.ended)) {
-		(void)pthread_kill(follower.thread, SIGUSR1);
-		sleep_1ms();
-	}
 	(void)pthread_join(follower.thread, NULL);
-	follower.started = false;
 }

@@ -71,39 +71,64 @@ stand_alone(int ends[NPAIRS])
 	return 0;
 }
 
+/* A question of the follower's, and the answer. */
+struct question {
+	int thread, cpu;
+};
+
+/* Where this process runs: on that processor, or (-1) anywhere. */
+static int place = -1;
+
+static void
+run_on(int cpu)
+{
+	if (compat_run_on(place, cpu) == 0)
+		place = cpu;
+}
+
 /*
  * The follower goes where the client is, and from then on so does this
  * process: the follower waits for its answers, which so take nobody's
  * processor.  It goes there before it answers, as it would be in the way
- * later.
+ * later.  false: nobody asks any more.
  */
-static void
+static bool
 answer(int end)
 {
-	static int here = -1;
-	int thread, cpu;
+	struct question q;
 
-	if (recv(end, &thread, sizeof(thread), 0) != sizeof(thread))
-		return;
-	cpu = thread < 0 ? -1 : compat_thread_cpu(thread);
-	if (cpu != here && (cpu >= 0 || thread < 0) &&
-	    compat_run_on(here, cpu) == 0)
-		here = cpu;
-	if (thread >= 0)
-		(void)!send(end, &cpu, sizeof(cpu), MSG_NOSIGNAL);
+	if (recv(end, &q, sizeof(q), 0) != sizeof(q))
+		return false;
+	if (q.thread < 0) {
+		run_on(-1);
+		return true;
+	}
+	q.cpu = compat_thread_cpu(q.thread);
+	if (q.cpu >= 0)
+		run_on(q.cpu);
+	(void)!send(end, &q, sizeof(q), MSG_NOSIGNAL);
+	return true;
 }
 
-static void
-obey(int end, const char *dir, const char *packet)
+/* false: nobody orders any more. */
+static bool
+obey(int end, const char *dir)
 {
+	char packet[PACKET_MAX + 1];
+	ssize_t n = recv(end, packet, PACKET_MAX, 0);
 	int rc;
 
+	if (n <= 0)
+		return n < 0 && errno == EINTR;
+	packet[n] = '\0';
 	if (packet[0] != UNMOUNT && packet[0] != TAKE_AWAY) {
 		say_to_syslog(packet[0] - SAY, packet + 1);
-		return;
+		return true;
 	}
+	run_on(-1); /* and so does what it starts for that */
 	rc = compat_unmount(dir, packet[0] == TAKE_AWAY);
 	(void)!send(end, &rc, sizeof(rc), MSG_NOSIGNAL);
+	return true;
 }
 
 /* Until the daemon's ends are closed, as they are with the daemon. */
@@ -114,23 +139,17 @@ help(const int ends[NPAIRS], const char *dir)
 	    {.fd = ends[ORDERS], .events = POLLIN},
 	    {.fd = ends[QUESTIONS], .events = POLLIN},
 	};
-	char packet[PACKET_MAX + 1];
-	ssize_t n;
 
 	for (;;) {
-		if (poll(words, NPAIRS, -1) < 0)
+		if (poll(words, NPAIRS, -1) < 0) {
+			if (errno != EINTR)
+				return;
 			continue;
-		if (words[QUESTIONS].revents & POLLIN)
-			answer(ends[QUESTIONS]);
-		if (words[ORDERS].revents == 0)
-			continue;
-		n = recv(ends[ORDERS], packet, PACKET_MAX, 0);
-		if (n == 0 || (n < 0 && errno != EINTR))
-			break;
-		if (n < 0)
-			continue;
-		packet[n] = '\0';
-		obey(ends[ORDERS], dir, packet);
+		}
+		if (words[QUESTIONS].revents != 0 && !answer(ends[QUESTIONS]))
+			words[QUESTIONS].fd = -1;
+		if (words[ORDERS].revents != 0 && !obey(ends[ORDERS], dir))
+			return;
 	}
 }
 
@@ -247,18 +266,17 @@ int
 helper_cpu_of(int thread)
 {
 	struct pollfd word = {.fd = ours[QUESTIONS], .events = POLLIN};
-	int cpu;
+	struct question q = {.thread = thread};
 
-	/* Answers that came too late. */
-	while (recv(word.fd, &cpu, sizeof(cpu), MSG_DONTWAIT) > 0)
-		continue;
-	if (send(word.fd, &thread, sizeof(thread),
-		MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (send(word.fd, &q, sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return -errno;
 	if (thread < 0)
 		return 0;
-	if (poll(&word, 1, ANSWER_MS) != 1 ||
-	    recv(word.fd, &cpu, sizeof(cpu), MSG_DONTWAIT) != sizeof(cpu))
-		return -EAGAIN;
-	return cpu;
+	/* Answers to earlier questions may come first. */
+	do
+		if (poll(&word, 1, ANSWER_MS) != 1 ||
+		    recv(word.fd, &q, sizeof(q), MSG_DONTWAIT) != sizeof(q))
+			return -EAGAIN;
+	while (q.thread != thread);
+	return q.cpu;
 }

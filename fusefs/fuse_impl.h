@@ -297,8 +297,9 @@ MUST_CHECK int helper_unmount(bool lazy);
 /* A log_sink: to syslog. */
 void helper_say(enum log_level level, const char *line);
 /*
- * compat_thread_cpu, of which the helper then keeps away; -1: of no thread, and
- * it is anywhere again.  -EAGAIN: it has no time.  One thread's alone.
+ * compat_thread_cpu, and the helper goes to that processor; with -1 it is
+ * anywhere again.  -EAGAIN: it has no time; -EPIPE: it is gone.  One thread at
+ * a time.
  */
 int helper_cpu_of(int thread);
 
@@ -312,6 +313,11 @@ int helper_cpu_of(int thread);
 void follow_start(struct fuse_session *session);
 /* End that thread, when the loop has ended. */
 void follow_stop(void);
+/*
+ * Whether the calling thread is that one: it may have to wait for long until it
+ * gets its processor again, and leaves to others what takes much of that.
+ */
+bool follow_here(void);
 
 /* -- fuse_signals.c -------------------------------------------------------- */
 

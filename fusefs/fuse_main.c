@@ -367,6 +367,7 @@ confine(const struct server *server)
 	    done & COMPAT_CONFINED_PATHS ? "yes" : "no",
 	    done & COMPAT_CONFINED_RIGHTS ? "yes" : "no",
 	    done & COMPAT_CONFINED_CALLS ? "yes" : "no");
+	pool_wake(server->pool);
 }
 
 static int

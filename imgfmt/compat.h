@@ -83,9 +83,9 @@ int compat_thread_cpu(int thread);
 
 /*
  * Let the calling thread run on processor `to` alone, where it ran on `from`
- * alone; either is -1 for all that the process began with.  -EBUSY: it does
- * not run on `from`, so somebody else has said where; -EINVAL: `to` is not one
- * of all; -ENOSYS.
+ * alone; either is -1 for all that it may run on at the first call.  Always of
+ * the same thread.  -EBUSY: it does not run on `from`, so somebody else has
+ * said where; -EINVAL: `to` is not one of all; -ENOSYS.
  */
 MUST_CHECK int compat_run_on(int from, int to);
 

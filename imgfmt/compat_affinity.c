@@ -1,13 +1,11 @@
 /* On which processor threads run. */
-#include <string.h>
-
 #include "compat.h"
 
 #if defined(__linux__)
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/syscall.h>
+#include <string.h>
 
 /* Fields of /proc/PID/stat, proc(5). */
 enum { STAT_STATE = 3, STAT_PROCESSOR = 39 };
@@ -35,8 +33,7 @@ compat_thread_cpu(int thread)
 	return cpu;
 }
 
-/* Processor cpu alone; or all that this process could run on when first asked.
- */
+/* Processor cpu alone, or all that the thread that first asks may run on. */
 static int
 set_of(int cpu, cpu_set_t *out)
 {
@@ -68,7 +65,9 @@ compat_run_on(int from, int to)
 		return -errno;
 	if (!CPU_EQUAL(&now, &expected))
 		return -EBUSY;
-	return sched_setaffinity(0, sizeof(wanted), &wanted) < 0 ? -errno : 0;
+	if (to != from && sched_setaffinity(0, sizeof(wanted), &wanted) < 0)
+		return -errno;
+	return 0;
 }
 
 int

@@ -23,6 +23,7 @@
 
 #if defined(__linux__)
 #include <linux/capability.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -229,7 +230,6 @@ static const struct {
     {SCMP_SYS(mprotect), {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
     {SCMP_SYS(prlimit64), {2, SCMP_CMP_EQ, 0, 0}},         /* reads the limit */
     {SCMP_SYS(sched_setaffinity), {0, SCMP_CMP_EQ, 0, 0}}, /* its own */
-    {SCMP_SYS(sched_setscheduler), {0, SCMP_CMP_EQ, 0, 0}},
     {SCMP_SYS(sendto), {4, SCMP_CMP_EQ, 0, 0}}, /* to whom it is bound */
     {SCMP_SYS(recvfrom), {4, SCMP_CMP_EQ, 0, 0}},
 };
@@ -239,6 +239,9 @@ add_calls(scmp_filter_ctx filter)
 {
 	const struct scmp_arg_cmp self = {
 	    0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0};
+	/* Its own thread's priority, and that only to the least. */
+	const struct scmp_arg_cmp least[] = {
+	    {0, SCMP_CMP_EQ, 0, 0}, {1, SCMP_CMP_EQ, SCHED_IDLE, 0}};
 	int rc = 0;
 
 	/* What an architecture does not have is no fault: -EDOM. */
@@ -253,6 +256,10 @@ add_calls(scmp_filter_ctx filter)
 		if (rc < 0 && rc != -EDOM)
 			return rc;
 	}
+	rc = seccomp_rule_add_array(
+	    filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_setscheduler), 2, least);
+	if (rc < 0)
+		return rc;
 	return seccomp_rule_add_array(
 	    filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self);
 }

@@ -201,6 +201,14 @@ pool_open(unsigned threads, struct pool **out)
 }
 
 void
+pool_wake(struct pool *p)
+{
+	pthread_mutex_lock(&p->lock);
+	start_workers(p);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void
 pool_rest(struct pool *p)
 {
 	pthread_mutex_lock(&p->turn);

@@ -46,6 +46,12 @@ unsigned pool_threads(const struct pool *pool);
  */
 void pool_rest(struct pool *pool);
 
+/*
+ * Start the workers before there is work: whoever starts them hands on its
+ * priority and its processors.
+ */
+void pool_wake(struct pool *pool);
+
 /* Ends the workers.  NULL is fine. */
 void pool_close(struct pool *pool);
 

@@ -1,12 +1,11 @@
 #!/bin/bash
 # A client that asks for one small thing after another is served by a thread
-# that follows it from processor to processor; nobody else waits for that
-# thread, whatever happens to it.
+# that follows it from processor to processor, and others go on beside it.
 # shellcheck disable=SC2016,SC2034 # check evaluates what it is given
 . "$(dirname "$0")/lib.sh"
 need_root
 need_fuse
-need makefs python3 taskset
+need makefs python3 taskset pgrep
 [ "$(nproc)" -gt 1 ] || skip_all "one processor"
 
 make_tree "$work/tree"
@@ -112,6 +111,43 @@ sleep 1
 check "whoever says where it runs has the last word" eval \
 	'[ "$(cpus "$pid" "$thread")" = "$other" ] && kill -0 "$client"'
 stop_asking
+check "umount" umount_at "$mnt"
+
+# What others do for it runs anywhere, at their own priority: unpacking, which
+# it was the first to need, and flushing, which it leaves to others.
+"$relive" uzip -q "$work/live.ufs" -o "$work/live.uzip"
+mount_at "$mnt" "$work/live.uzip"
+pid=$(daemon_pid "$work/live.uzip")
+thread=$(follower "$pid")
+start_asking "$mnt"
+follows "$pid" "$thread"
+stop_asking
+python3 "$work/ask.py" "$mnt" "$mnt/boot/kernel/kernel" >"$work/kernel"
+check "what it reads for its client is right" eval \
+	'tail -c +7 "$work/kernel" | cmp - "$work/tree/boot/kernel/kernel"'
+policies() {
+	local task
+	for task in /proc/"$pid"/task/*; do
+		[ "$(basename "$task")" = "$thread" ] ||
+			echo "$(sed 's/.*) //' "$task/stat" | cut -d' ' -f39)" \
+				"$(cpus "$pid" "$(basename "$task")")"
+	done | sort -u
+}
+check "no other thread has its place or its priority" \
+	test "$(policies)" = "0 $all"
+check "a client that writes and syncs much is served" eval \
+	'timeout -s KILL 60 python3 - "$mnt" <<"EOF"
+import os, sys
+os.mkdir(sys.argv[1] + "/many")
+for i in range(3000):
+    with open(f"{sys.argv[1]}/many/{i}", "wb") as f:
+        f.write(b"%d" % i * 9999)
+        if i % 100 == 0:
+            os.fsync(f.fileno())
+EOF
+	"$relive" umount "$mnt" && mount_at "$mnt" "$work/live.uzip" &&
+	[ "$(cat "$mnt/many/2999" | tail -c 8)" = 29992999 ] &&
+	[ "$(ls "$mnt/many" | wc -l)" = 3000 ]'
 check "umount" umount_at "$mnt"
 
 # -- the end of it ------------------------------------------------------------

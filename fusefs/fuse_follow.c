@@ -35,6 +35,7 @@ enum {
 	HEADER_PID = 32,
 	HEADER_LEN = 40,
 
+	SMALL = 32 << 10,   /* bytes; more, and two processors are better */
 	ROW = 16,           /* requests of one client */
 	ROW_MIXED = 48,     /* where it takes more, there are several */
 	ROW_MS = 5,         /* where it takes longer, there is no hurry */
@@ -208,7 +209,7 @@ count(const char *request, size_t len)
 	here.mixed++;
 	if (client == 0) /* of the kernel, or a client that we do not see */
 		return;
-	if ((int)client != here.client) {
+	if ((int)client != here.client || len > SMALL) {
 		here.client = (int)client;
 		here.row = 0;
 	}

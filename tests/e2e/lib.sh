@@ -151,6 +151,27 @@ umount_at() { # umount_at DIR
 	"$relive" umount "$1"
 }
 
+wait_gone() { # wait_gone PID [TRIES]: 20 a second
+	for _ in $(seq "${2-200}"); do
+		kill -0 "$1" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	return 1
+}
+
+# An image whose host is a mount too, at $work/host and served by $host_pid, so
+# that it can be kept from answering; its own is at $work/inner.
+# shellcheck disable=SC2034 # used by the tests that source this
+mount_on_mount() { # mount_on_mount IMAGE [OPTION...]
+	mkdir "$work/outer" "$work/host" "$work/inner"
+	cp "$1" "$work/outer/live"
+	make_ufs "$work/outer.ufs" "$work/outer" 2 32768 4096
+	mount_at "$work/host" "$work/outer.ufs"
+	mount_at "$work/inner" "$work/host/live" "${@:2}" \
+		--session "$work/inner.relive"
+	host_pid=$(sed -n 's/^pid //p' "$work/outer.ufs.relive/mount")
+}
+
 # -- makers -------------------------------------------------------------------
 
 # A tree of every kind of thing, always the same for the same seed.

@@ -14,14 +14,6 @@ img=$work/live.ufs
 daemon_pid() { sed -n 's/^pid //p' "${1-$img.relive}/mount"; }
 helper_pid() { pgrep -P "$1"; }
 
-wait_gone() { # wait_gone PID
-	for _ in $(seq 200); do
-		kill -0 "$1" 2>/dev/null || return 0
-		sleep 0.05
-	done
-	return 1
-}
-
 # What all threads of a process have to say of that.
 of_threads() { # of_threads PID FIELD
 	cat /proc/"$1"/task/*/status | sed -n "s/^$2:[[:space:]]*//p" | sort -u

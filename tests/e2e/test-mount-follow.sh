@@ -30,12 +30,20 @@ EOF
 
 daemon_pid() { sed -n 's/^pid //p' "${1-$img}.relive/mount"; }
 
-# The follower is the one whose policy is SCHED_IDLE; proc(5).
+threads() { # threads PID
+	(cd "/proc/$1/task" && echo [0-9]*)
+}
+
+# Field 41 of proc(5)'s stat; the name before may hold anything.
+policy() { # policy PID THREAD
+	sed 's/.*) //' "/proc/$1/task/$2/stat" | cut -d' ' -f39
+}
+
+# The follower is the one whose policy is SCHED_IDLE.
 follower() { # follower PID
-	local task
-	for task in /proc/"$1"/task/*; do
-		[ "$(sed 's/.*) //' "$task/stat" | cut -d' ' -f39)" = 5 ] &&
-			basename "$task"
+	local thread
+	for thread in $(threads "$1"); do
+		[ "$(policy "$1" "$thread")" = 5 ] && echo "$thread"
 	done
 }
 
@@ -67,14 +75,6 @@ start_asking() { # start_asking DIR
 stop_asking() {
 	kill "$client" && wait "$client"
 } 2>/dev/null
-
-wait_gone() { # wait_gone PID
-	for _ in $(seq 200); do
-		kill -0 "$1" 2>/dev/null || return 0
-		sleep 0.05
-	done
-	return 1
-}
 
 # -- one client ---------------------------------------------------------------
 mount_at "$mnt" "$img"
@@ -126,11 +126,10 @@ python3 "$work/ask.py" "$mnt" "$mnt/boot/kernel/kernel" >"$work/kernel"
 check "what it reads for its client is right" eval \
 	'tail -c +7 "$work/kernel" | cmp - "$work/tree/boot/kernel/kernel"'
 policies() {
-	local task
-	for task in /proc/"$pid"/task/*; do
-		[ "$(basename "$task")" = "$thread" ] ||
-			echo "$(sed 's/.*) //' "$task/stat" | cut -d' ' -f39)" \
-				"$(cpus "$pid" "$(basename "$task")")"
+	local other
+	for other in $(threads "$pid"); do
+		[ "$other" = "$thread" ] ||
+			echo "$(policy "$pid" "$other") $(cpus "$pid" "$other")"
 	done | sort -u
 }
 check "no other thread has its place or its priority" \
@@ -179,18 +178,13 @@ kill -TERM "$pid"
 check "and ends" wait_gone "$pid"
 
 # -- a host that does not answer the follower -----------------------------------
-mkdir "$work/outer" "$work/host" "$work/inner"
-cp "$img" "$work/outer/live.ufs"
-make_ufs "$work/outer.ufs" "$work/outer" 2 32768 4096
-mount_at "$work/host" "$work/outer.ufs"
-mount_at "$work/inner" "$work/host/live.ufs" --session "$work/inner.relive"
+mount_on_mount "$img"
 ls "$work/inner/etc" >"$work/out"
 echo 3 >/proc/sys/vm/drop_caches
-pid=$(daemon_pid "$work/outer.ufs")
 inner=$(sed -n 's/^pid //p' "$work/inner.relive/mount")
 thread=$(follower "$inner")
 before=$(turns "$inner" "$thread")
-kill -STOP "$pid"
+kill -STOP "$host_pid"
 python3 "$work/ask.py" "$work/inner" "$work/inner/boot/kernel/kernel" \
 	>"$work/kernel" &
 reader=$!
@@ -203,7 +197,7 @@ check "it followed up to a request that waits for the host" eval \
 check "which holds up no other" eval \
 	'timeout -s KILL 20 stat "$work/inner/not-there-$$" 2>"$work/err"
 	grep -q "No such file" "$work/err" && kill -0 "$reader"'
-kill -CONT "$pid"
+kill -CONT "$host_pid"
 wait "$reader"
 check "and is answered in the end" eval \
 	'tail -c +7 "$work/kernel" | cmp - "$work/tree/boot/kernel/kernel"'

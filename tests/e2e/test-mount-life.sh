@@ -15,14 +15,6 @@ daemon_pid() {
 	sed -n 's/^pid //p' "$img.relive/mount"
 }
 
-wait_gone() { # wait_gone PID
-	for _ in $(seq 100); do
-		kill -0 "$1" 2>/dev/null || return 0
-		sleep 0.05
-	done
-	return 1
-}
-
 check "mount returns once the mount is up" mount_at "$mnt" "$img"
 check "and it is there at once" test -f "$mnt/etc/rc.conf"
 check "in the mount table under its own type" \
@@ -45,7 +37,7 @@ pid=$(daemon_pid)
 check "umount works once they are closed" umount_at "$mnt"
 check "and the daemon has released the session" flock -n "$img.relive/lock" true
 check "and left no sign of a mount" test ! -e "$img.relive/mount"
-check "and ended" wait_gone "$pid"
+check "and ended" wait_gone "$pid" 100
 refuse "umount of what is no mount" 1 "not a mount of relive" umount_at "$mnt"
 check "what was written is there again" eval \
 	'mount_at "$mnt" "$img" && grep -q one "$mnt/one"'
@@ -53,7 +45,7 @@ check "what was written is there again" eval \
 echo two >"$mnt/two"
 pid=$(daemon_pid)
 kill -TERM "$pid"
-check "SIGTERM ends the daemon" wait_gone "$pid"
+check "SIGTERM ends the daemon" wait_gone "$pid" 100
 check "and the mount" eval '! mountpoint -q "$mnt"'
 check "and what was written is kept" eval \
 	'mount_at "$mnt" "$img" && grep -q two "$mnt/two"'
@@ -62,7 +54,7 @@ exec 3>"$mnt/three"
 echo three >&3
 pid=$(daemon_pid)
 kill -INT "$pid"
-check "SIGINT ends it though a file is open" wait_gone "$pid"
+check "SIGINT ends it though a file is open" wait_gone "$pid" 100
 exec 3>&-
 check "and what was written is kept" eval \
 	'mount_at "$mnt" "$img" && grep -q three "$mnt/three"'
@@ -76,7 +68,7 @@ sync "$mnt/five"
 echo six >"$mnt/six"
 pid=$(daemon_pid)
 kill -KILL "$pid"
-wait_gone "$pid"
+wait_gone "$pid" 100
 check "after kill -9 the mount point is dead" eval '! ls "$mnt" 2>/dev/null'
 check "mount heals it" mount_at "$mnt" "$img"
 check "and what fsync had confirmed is there" grep -q five "$mnt/five"
@@ -137,21 +129,16 @@ check "and umount waits for its daemon as well" eval \
 	flock -n "$work/over/live.ufs.relive/lock" true'
 
 # An image whose host does not answer: one on a mount whose daemon is stopped.
-mkdir "$work/outer" "$work/host" "$work/inner"
-cp "$img" "$work/outer/live.ufs"
-make_ufs "$work/outer.ufs" "$work/outer" 2 32768 4096
-mount_at "$work/host" "$work/outer.ufs"
-mount_at "$work/inner" "$work/host/live.ufs" --session "$work/inner.relive"
+mount_on_mount "$img"
 sync "$work/inner/etc" "$work/host"
 echo 3 >/proc/sys/vm/drop_caches
-pid=$(sed -n 's/^pid //p' "$work/outer.ufs.relive/mount")
-kill -STOP "$pid"
+kill -STOP "$host_pid"
 cat "$work/inner/boot/kernel/kernel" >"$work/kernel" &
 reader=$!
 sleep 0.5
 check "a request that waits for the host holds up no other" eval \
 	'timeout -s KILL 20 stat -f "$work/inner" && kill -0 "$reader"'
-kill -CONT "$pid"
+kill -CONT "$host_pid"
 wait "$reader"
 check "and is answered in the end" \
 	cmp "$work/kernel" "$work/tree/boot/kernel/kernel"

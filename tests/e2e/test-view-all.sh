@@ -393,18 +393,13 @@ check "plain: relive check" "$relive" check "$iso"
 
 # An ISO on a mount whose daemon is stopped: a part that waits for it, and one
 # who waits to write to that part, hold up no other part.
-mkdir "$work/outer" "$work/host" "$work/inner"
-make_iso "$work/outer/live.iso" "$work/base.uzip" seed
-make_ufs "$work/outer.ufs" "$work/outer" 2 32768 4096
-mount_at "$work/host" "$work/outer.ufs"
-mount_at "$work/inner" "$work/host/live.iso" --view all \
-	--session "$work/inner.relive"
+make_iso "$work/host.iso" "$work/base.uzip" seed
+mount_on_mount "$work/host.iso" --view all
 ls -l "$work/inner/root" "$work/inner/iso" >"$work/out"
 sync "$work/inner" "$work/host"
 echo 3 >/proc/sys/vm/drop_caches
 ls -l "$work/inner/iso" "$work/inner/root/boot/kernel" >"$work/out"
-pid=$(sed -n 's/^pid //p' "$work/outer.ufs.relive/mount")
-kill -STOP "$pid"
+kill -STOP "$host_pid"
 cat "$work/inner/root/boot/kernel/kernel" >"$work/kernel" &
 reader=$!
 sleep 0.5
@@ -414,7 +409,7 @@ sleep 0.5
 check "a part that waits for the host holds up no other" eval \
 	'timeout -s KILL 20 stat -f "$work/inner/iso" &&
 	kill -0 "$reader" && kill -0 "$writer"'
-kill -CONT "$pid"
+kill -CONT "$host_pid"
 wait "$reader" "$writer"
 check "and goes on in the end" eval '[ -d "$work/inner/root/new" ] &&
 	cmp "$work/kernel" "$work/tree/boot/kernel/kernel"'

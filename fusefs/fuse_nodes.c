@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../imgfmt/log.h"
+#include "../imgfmt/slab.h"
 #include "fuse_impl.h"
 
 struct held {
@@ -19,11 +20,13 @@ struct held {
 struct nodes {
 	struct ufs *fs;
 	pthread_mutex_t lock;
+	struct slab memory; /* of all held */
 	struct held **bucket;
 	size_t nbuckets, n; /* nbuckets: a power of two */
+	size_t most;        /* n since the memory was last trimmed */
 };
 
-enum { BUCKETS_FIRST = 1024 };
+enum { BUCKETS_FIRST = 1024, HELD_PER_PIECE = 1000 };
 
 static size_t
 bucket_of(uint64_t ino, size_t nbuckets)
@@ -39,6 +42,8 @@ nodes_open(struct ufs *fs, struct nodes **out)
 	if (nodes == NULL)
 		return -ENOMEM;
 	nodes->fs = fs;
+	nodes->memory = (struct slab){
+	    .size = sizeof(struct held), .per_piece = HELD_PER_PIECE};
 	nodes->nbuckets = BUCKETS_FIRST;
 	nodes->bucket = calloc(BUCKETS_FIRST, sizeof(struct held *));
 	if (nodes->bucket == NULL) {
@@ -71,8 +76,9 @@ nodes_close(struct nodes *nodes)
 
 			nodes->bucket[i] = held->next;
 			let_go(nodes, held);
-			free(held);
+			slab_put(&nodes->memory, held);
 		}
+	(void)slab_trim(&nodes->memory);
 	pthread_mutex_destroy(&nodes->lock);
 	free(nodes->bucket);
 	free(nodes);
@@ -112,21 +118,33 @@ grow(struct nodes *nodes)
 	nodes->nbuckets = twice;
 }
 
+/* Once most have gone, their memory goes too; not at each back and forth. */
+static void
+trim(struct nodes *nodes)
+{
+	if (nodes->n > nodes->most / 2 || nodes->most < HELD_PER_PIECE)
+		return;
+	(void)slab_trim(&nodes->memory);
+	nodes->most = nodes->n;
+}
+
 static int
 hold_first(struct nodes *nodes, uint64_t ino)
 {
-	struct held *held = malloc(sizeof(*held)), **at;
+	struct held *held = slab_get(&nodes->memory), **at;
 	int rc;
 
 	if (held == NULL)
 		return -ENOMEM;
 	rc = ufs_pin(nodes->fs, ino);
 	if (rc < 0) {
-		free(held);
+		slab_put(&nodes->memory, held);
 		return rc;
 	}
 	if (++nodes->n > nodes->nbuckets)
 		grow(nodes);
+	if (nodes->n > nodes->most)
+		nodes->most = nodes->n;
 	at = &nodes->bucket[bucket_of(ino, nodes->nbuckets)];
 	*held = (struct held){.ino = ino, .count = 1, .next = *at};
 	*at = held;
@@ -167,8 +185,9 @@ nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n)
 	else if (held != NULL) {
 		*at = held->next;
 		let_go(nodes, held);
-		free(held);
+		slab_put(&nodes->memory, held);
 		nodes->n--;
+		trim(nodes);
 		gone = 1;
 	}
 	pthread_mutex_unlock(&nodes->lock);

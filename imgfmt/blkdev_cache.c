@@ -213,8 +213,12 @@ dirty_in_place(struct cache *c, uint64_t no, struct cache_block **out)
 		uint8_t data[CACHE_BLOCK];
 		int rc;
 
-		if (state != CACHE_ABSENT)
-			return cache_map_dirty(&c->map, no, out);
+		if (state != CACHE_ABSENT) {
+			rc = cache_map_dirty(&c->map, no, out);
+			if (rc == 0 && state == CACHE_TRIMMED)
+				memset((*out)->data, 0, CACHE_BLOCK);
+			return rc;
+		}
 		pthread_mutex_unlock(&c->lock);
 		rc = lower_read(c, no * CACHE_BLOCK, data, sizeof(data));
 		pthread_mutex_lock(&c->lock);
@@ -230,13 +234,24 @@ dirty_in_place(struct cache *c, uint64_t no, struct cache_block **out)
 	}
 }
 
+/* Make block no dirty; what it shows is undefined but for zeroes behind n. */
+static int
+dirty_afresh(struct cache *c, uint64_t no, size_t n, struct cache_block **out)
+{
+	int rc = cache_map_dirty(&c->map, no, out);
+
+	if (rc == 0)
+		memset((*out)->data + n, 0, CACHE_BLOCK - n);
+	return rc;
+}
+
 /* Write n bytes, from p or zeroes if that is NULL, within one block. */
 static int
 write_block(struct cache *c, uint64_t off, const uint8_t *p, size_t n,
     struct cache_block **b)
 {
 	uint64_t no = off / CACHE_BLOCK;
-	int rc = is_whole_block(c, off, n) ? cache_map_dirty(&c->map, no, b)
+	int rc = is_whole_block(c, off, n) ? dirty_afresh(c, no, n, b)
 					   : dirty_in_place(c, no, b);
 
 	if (rc < 0)

@@ -246,7 +246,6 @@ cache_map_dirty(struct cache_map *map, uint64_t no, struct cache_block **out)
 			leaf_free_if_empty(map, leaf);
 			return -ENOMEM;
 		}
-		memset(b->data, 0, sizeof(b->data));
 	} else if (!(leaf->dirty & bit_of(no))) {
 		clean_unlink(map, b);
 	}

@@ -83,8 +83,8 @@ MUST_CHECK int cache_map_keep(
     struct cache_map *map, uint64_t no, const void *data);
 
 /*
- * Make block no dirty.  *out is its buffer; one that was absent or trimmed
- * before holds zeroes.  -ENOMEM: nothing changed.
+ * Make block no dirty.  *out is its buffer; that of one that was absent or
+ * trimmed before is undefined.  -ENOMEM: nothing changed.
  */
 MUST_CHECK int cache_map_dirty(
     struct cache_map *map, uint64_t no, struct cache_block **out);

@@ -145,6 +145,7 @@ FUSEFS = \
 	fusefs/fuse_view_all.c \
 	fusefs/fuse_view_block.c \
 	fusefs/fuse_volumes.c \
+	fusefs/fuse_wire.c \
 	fusefs/image.c \
 	fusefs/image_find.c \
 	fusefs/image_gz.c \

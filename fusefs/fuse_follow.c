@@ -24,17 +24,12 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/uio.h>
 #include <time.h>
 
 #include "../imgfmt/compat.h"
 #include "fuse_impl.h"
 
 enum {
-	/* Of struct fuse_in_header, which is the kernel's: <linux/fuse.h>. */
-	HEADER_PID = 32,
-	HEADER_LEN = 40,
-
 	SMALL = 32 << 10,   /* bytes; more, and two processors are better */
 	ROW = 16,           /* requests of one client */
 	ROW_MIXED = 48,     /* where it takes more, there are several */
@@ -199,18 +194,14 @@ start_row(uint64_t now)
 	here.since = now;
 }
 
-static void
-count(const char *request, size_t len)
+void
+follow_count(int client, size_t len)
 {
-	uint32_t client = 0;
-
-	if (len >= HEADER_LEN)
-		memcpy(&client, request + HEADER_PID, sizeof(client));
 	here.mixed++;
 	if (client == 0) /* of the kernel, or a client that we do not see */
 		return;
-	if ((int)client != here.client || len > SMALL) {
-		here.client = (int)client;
+	if (client != here.client || len > SMALL) {
+		here.client = client;
 		here.row = 0;
 	}
 	here.row++;
@@ -239,34 +230,16 @@ is_asked(int fd)
 	return poll(&request, 1, PAUSE_MS) != 0;
 }
 
-static ssize_t
-take_request(int fd, void *buf, size_t len, void *userdata)
+bool
+follow_turn(int fd)
 {
-	ssize_t n;
-
-	(void)userdata;
-	if (here.follows) {
-		if (!is_asked(fd)) {
-			errno = EINTR;
-			return -1;
-		}
-	} else {
-		if (here.row >= ROW)
-			consider();
-		if (atomic_load(&follower.on))
-			stand_aside();
-	}
-	n = read(fd, buf, len);
-	if (n > 0)
-		count(buf, (size_t)n);
-	return n;
-}
-
-static ssize_t
-send_answer(int fd, struct iovec *iov, int n, void *userdata)
-{
-	(void)userdata;
-	return writev(fd, iov, n);
+	if (here.follows)
+		return is_asked(fd);
+	if (here.row >= ROW)
+		consider();
+	if (atomic_load(&follower.on))
+		stand_aside();
+	return true;
 }
 
 /* -- the follower ---------------------------------------------------------- */
@@ -436,11 +409,7 @@ make_conditions(void)
 void
 follow_start(struct fuse_session *session)
 {
-	static const struct fuse_custom_io io = {
-	    .read = take_request, .writev = send_answer};
-
-	if (compat_ncpu() == 1 || make_conditions() < 0 ||
-	    fuse_session_custom_io(session, &io, fuse_session_fd(session)) != 0)
+	if (compat_ncpu() == 1 || make_conditions() < 0)
 		return;
 	follower.started =
 	    pthread_create(&follower.thread, NULL, follow, session) == 0;

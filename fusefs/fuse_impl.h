@@ -6,6 +6,7 @@
  *	fuse_options.c  -o
  *	fuse_signals.c  the thread that waits for signals
  *	fuse_helper.c   a process that unmounts and logs for a confined one
+ *	fuse_wire.c     requests and answers on their way to and from libfuse
  *	fuse_follow.c   a thread that serves where its client runs
  *	fuse_flush.c    when the engine flushes, and who waits for it
  *	fuse_nodes.c    inodes the kernel knows of
@@ -203,6 +204,8 @@ void stat_of(
     const struct server *server, const struct ufs_attr *attr, struct stat *st);
 void entry_of(const struct server *server, const struct ufs_attr *attr,
     struct fuse_entry_param *entry);
+/* Take off ino's set-id bits where a write of its data is to do so. */
+MUST_CHECK int attr_before_write(fuse_req_t req, uint64_t ino);
 /* Hand ino to the kernel; rc is of the call that made attr. */
 void reply_entry(fuse_req_t req, int rc, const struct ufs_attr *attr);
 /* Reply that something was changed, or the error. */
@@ -303,14 +306,35 @@ void helper_say(enum log_level level, const char *line);
  */
 int helper_cpu_of(int thread);
 
+/* -- fuse_wire.c ----------------------------------------------------------- */
+
+/* Let what a mounted session is asked and answers come by here, if it can. */
+void wire_open(struct fuse_session *session);
+
+/* What becomes of set-user-id and set-group-id of the file it is about. */
+enum set_id {
+	SET_ID_KERNELS, /* the kernel's business, with this and all requests */
+	SET_ID_STAYS,   /* ours: nothing */
+	SET_ID_GOES,    /* ours: they are to go, as Linux would have them */
+};
+
+/* By the request that the calling thread works on. */
+enum set_id wire_set_id(void);
+
 /* -- fuse_follow.c --------------------------------------------------------- */
 
 /*
- * Let the requests of a mounted session come this way, and start the thread
- * that follows clients; to be called when confined.  What fails is done
- * without.
+ * Start the thread that follows clients; to be called when confined.  What
+ * fails is done without.
  */
 void follow_start(struct fuse_session *session);
+/*
+ * Before the calling thread takes a request from fd: waits as long as that is
+ * the follower's.  false: it is the follower, and nothing is to be taken.
+ */
+bool follow_turn(int fd);
+/* After it took one: of len bytes, by client, a thread's number; or 0. */
+void follow_count(int client, size_t len);
 /* End that thread, when the loop has ended. */
 void follow_stop(void);
 /*

@@ -295,6 +295,7 @@ run_loop(struct server *server)
 	fuse_loop_cfg_set_clone_fd(config, 0);
 	fuse_loop_cfg_set_max_threads(config, threads);
 	fuse_loop_cfg_set_idle_threads(config, threads);
+	wire_open(server->fuse);
 	follow_start(server->fuse);
 	rc = fuse_session_loop_mt(server->fuse, config);
 	follow_stop();

@@ -48,10 +48,16 @@ set_of(const struct stat *st, int to_set, struct ufs_attr *attr)
 	return set;
 }
 
+static bool
+acts_as_root(fuse_req_t req)
+{
+	return fuse_req_ctx(req)->uid == 0 || server_of(req)->fakeroot;
+}
+
 /*
- * Whether a change of attributes may be what takes set-id bits off: not one of
- * times, nor a mode that somebody gave.  A mode given by the kernel in front
- * of a write is the old one without set-uid.
+ * Whether a change of attributes may be what takes set-id bits off, where that
+ * is the kernel's business: not one of times, nor a mode that somebody gave.  A
+ * mode given by the kernel in front of a write is the old one without set-uid.
  */
 static bool
 may_drop_bits(
@@ -65,38 +71,88 @@ may_drop_bits(
 }
 
 /*
- * Writing, truncating and changing the owner take set-id bits off.  The kernel
- * says which by a mode of its own, or before a write by a change of nothing,
- * but leaves us set-gid of a file that its group cannot execute: that goes as
- * well, as POSIX and FreeBSD have it, but not where the caller runs with that
- * group.  (Linux keeps it for all who belong to the group; a confined daemon
- * cannot ask whether somebody does.)  A stranger who cannot be writing calls
- * chown(path, -1, -1): -EPERM.
+ * What is left of a mode of now's file, of which set-id bits go.  Linux keeps
+ * set-gid of a file that its group cannot execute.  That goes as well, as
+ * POSIX and FreeBSD have it, but not where the caller runs with that group.
+ * (Linux keeps it for all who belong to the group; a confined daemon cannot
+ * ask whether somebody does.)
+ */
+static uint32_t
+without_set_id(fuse_req_t req, uint32_t mode, const struct ufs_attr *now)
+{
+	if (wire_set_id() == SET_ID_GOES) {
+		mode &= ~(uint32_t)S_ISUID;
+		if ((mode & S_IXGRP) != 0)
+			mode &= ~(uint32_t)S_ISGID;
+	}
+	if ((mode & S_IXGRP) == 0 && !acts_as_root(req) &&
+	    fuse_req_ctx(req)->gid != now->gid)
+		mode &= ~(uint32_t)S_ISGID;
+	return mode;
+}
+
+/* What is left of the mode of now's file by a change of attributes. */
+static uint32_t
+mode_left(fuse_req_t req, unsigned set, const struct ufs_attr *want,
+    const struct ufs_attr *now)
+{
+	uint32_t mode = (set & UFS_SET_MODE) != 0 ? want->mode : now->mode;
+	enum set_id how = wire_set_id();
+
+	if (S_ISDIR(now->mode) || how == SET_ID_STAYS)
+		return mode;
+	if (how == SET_ID_KERNELS &&
+	    (acts_as_root(req) || !may_drop_bits(set, want, now)))
+		return mode;
+	return without_set_id(req, mode, now);
+}
+
+/*
+ * Writing, truncating and changing the owner take set-id bits off.  A kernel
+ * whose business that is does so by a mode of its own.  Before a write any
+ * asks for a change of nothing.  A stranger who cannot be writing, unless the
+ * file was opened earlier, calls chown(path, -1, -1): -EPERM.
  */
 static int
-drop_set_gid(fuse_req_t req, uint64_t ino, unsigned *set, struct ufs_attr *want)
+drop_set_id(fuse_req_t req, uint64_t ino, unsigned *set, struct ufs_attr *want)
 {
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	struct server *server = server_of(req);
 	struct ufs_attr now;
-	uint32_t mode;
-	int rc;
+	int rc = ufs_getattr(server_of(req)->fs, ino, &now);
+	uint32_t left;
 
-	if (ctx->uid == 0 || server->fakeroot)
-		return 0;
-	rc = ufs_getattr(server->fs, ino, &now);
-	if (rc < 0 || !may_drop_bits(*set, want, &now))
+	if (rc < 0)
 		return rc;
-	mode = (*set & UFS_SET_MODE) != 0 ? want->mode : now.mode;
-	if (S_ISDIR(now.mode) || (mode & (S_ISGID | S_IXGRP)) != S_ISGID ||
-	    ctx->gid == now.gid)
+	left = mode_left(req, *set, want, &now);
+	if (left == ((*set & UFS_SET_MODE) != 0 ? want->mode : now.mode))
 		return 0;
-	if (*set == 0 && ctx->uid != now.uid &&
-	    (mode & (S_IWGRP | S_IWOTH)) == 0)
+	if (*set == 0 && !acts_as_root(req) &&
+	    fuse_req_ctx(req)->uid != now.uid &&
+	    (now.mode & (S_IWGRP | S_IWOTH)) == 0)
 		return -EPERM;
 	*set |= UFS_SET_MODE;
-	want->mode = mode & ~(uint32_t)S_ISGID;
+	want->mode = left;
 	return 0;
+}
+
+/* Mostly done by then: a change of nothing came first. */
+int
+attr_before_write(fuse_req_t req, uint64_t ino)
+{
+	struct ufs *fs = server_of(req)->fs;
+	struct ufs_attr attr;
+	uint32_t left;
+	int rc;
+
+	if (wire_set_id() != SET_ID_GOES)
+		return 0;
+	rc = ufs_getattr(fs, ino, &attr);
+	if (rc < 0)
+		return rc;
+	left = without_set_id(req, attr.mode, &attr);
+	if (left == attr.mode)
+		return 0;
+	attr.mode = left;
+	return ufs_setattr(fs, ino, UFS_SET_MODE, &attr, &attr);
 }
 
 /*
@@ -130,7 +186,7 @@ set_attr(fuse_req_t req, uint64_t ino, const struct stat *st, int to_set,
 	struct server *server = server_of(req);
 	struct ufs_attr want;
 	unsigned set = set_of(st, to_set, &want);
-	int rc = drop_set_gid(req, ino, &set, &want);
+	int rc = drop_set_id(req, ino, &set, &want);
 
 	if (rc == 0)
 		rc = follow_birth(server, ino, &set, &want);

@@ -79,6 +79,8 @@ ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	if (n == 0 && !fi->writepage)
 		n = may_write(server, swap_root(ino), fi);
 	if (n == 0)
+		n = attr_before_write(req, swap_root(ino));
+	if (n == 0)
 		n = ufs_write(
 		    server->fs, swap_root(ino), (uint64_t)off, buf, size);
 	if (n == 0 && size > 0)

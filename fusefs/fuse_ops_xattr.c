@@ -88,7 +88,7 @@ ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		return;
 	}
 	own = freebsd_name(name, &space);
-	if (own == NULL) { /* security.capability: asked before each write */
+	if (own == NULL) { /* security.capability: asked before writes */
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
 	}

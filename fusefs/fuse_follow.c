@@ -20,6 +20,7 @@
  * does not get on, because the host does not answer, or its processor is busy
  * with something else.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -221,25 +222,49 @@ consider(void)
 	start_row(now);
 }
 
-/* The follower leaves to others what comes after a pause. */
-static bool
-is_asked(int fd)
+/* Wait for a request at fd, for ms, or with -1 without end; as poll(2). */
+static int
+is_asked(int fd, int ms)
 {
 	struct pollfd request = {.fd = fd, .events = POLLIN};
 
-	return poll(&request, 1, PAUSE_MS) != 0;
+	return poll(&request, 1, ms);
 }
 
-bool
-follow_turn(int fd)
+/*
+ * Its client goes on at once when it is answered, and has mostly asked again
+ * when the follower comes to read.  It leaves to others what comes after a
+ * pause.
+ */
+static ssize_t
+read_following(int fd, void *buf, size_t len)
+{
+	ssize_t n = read(fd, buf, len);
+
+	if (n < 0 && errno == EAGAIN && is_asked(fd, PAUSE_MS) > 0)
+		n = read(fd, buf, len);
+	if (n < 0 && errno == EAGAIN)
+		errno = EINTR;
+	return n;
+}
+
+ssize_t
+follow_read(int fd, void *buf, size_t len)
 {
 	if (here.follows)
-		return is_asked(fd);
+		return read_following(fd, buf, len);
 	if (here.row >= ROW)
 		consider();
-	if (atomic_load(&follower.on))
-		stand_aside();
-	return true;
+	for (;;) {
+		ssize_t n;
+
+		if (atomic_load(&follower.on))
+			stand_aside();
+		n = read(fd, buf, len);
+		if (n >= 0 || errno != EAGAIN)
+			return n;
+		(void)is_asked(fd, -1); /* the follower is just leaving */
+	}
 }
 
 /* -- the follower ---------------------------------------------------------- */
@@ -321,6 +346,16 @@ goes_on(struct place *place)
 	return !place->in_vain;
 }
 
+/* Whether read(2) waits where nothing is asked. */
+static void
+set_waiting(int fd, bool waits)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	flags = waits ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+	(void)fcntl(fd, F_SETFL, flags);
+}
+
 /* Take requests as long as that is good.  false: there are no more, ever. */
 static bool
 serve(void *session, struct fuse_buf *request, struct place *place)
@@ -356,8 +391,11 @@ follow_once(void *session, struct fuse_buf *request, struct place *place)
 	place->in_vain = !go_to(place, client);
 	start_row(clock_ms());
 	place->in_vain |= here.since - began > LATE_MS;
-	if (!place->in_vain)
+	if (!place->in_vain) {
+		set_waiting(fuse_session_fd(session), false);
 		more = serve(session, request, place);
+		set_waiting(fuse_session_fd(session), true);
+	}
 	(void)helper_cpu_of(-1);
 	(void)pthread_mutex_lock(&follower.lock);
 	follower.parked = more;

@@ -329,10 +329,10 @@ enum set_id wire_set_id(void);
  */
 void follow_start(struct fuse_session *session);
 /*
- * Before the calling thread takes a request from fd: waits as long as that is
- * the follower's.  false: it is the follower, and nothing is to be taken.
+ * read(2) of a request from fd, as soon as the calling thread may take one.
+ * EINTR: it is the follower, and is to leave the next one to others.
  */
-bool follow_turn(int fd);
+ssize_t follow_read(int fd, void *buf, size_t len);
 /* After it took one: of len bytes, by client, a thread's number; or 0. */
 void follow_count(int client, size_t len);
 /* End that thread, when the loop has ended. */

@@ -7,7 +7,6 @@
  *
  * All numbers are the kernel's: <linux/fuse.h>.
  */
-#include <errno.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -82,14 +81,9 @@ has_set_id_go(const char *request, size_t len)
 static ssize_t
 take_request(int fd, void *buf, size_t len, void *userdata)
 {
-	ssize_t n;
+	ssize_t n = follow_read(fd, buf, len);
 
 	(void)userdata;
-	if (!follow_turn(fd)) {
-		errno = EINTR;
-		return -1;
-	}
-	n = read(fd, buf, len);
 	if (n < BODY)
 		return n;
 	follow_count((int)word_at(buf, (size_t)n, PID), (size_t)n);

@@ -66,6 +66,7 @@ IMGFMT = \
 	imgfmt/iso_why.c \
 	imgfmt/linux_acl.c \
 	imgfmt/log.c \
+	imgfmt/monotonic.c \
 	imgfmt/part.c \
 	imgfmt/part_bsd.c \
 	imgfmt/part_gpt.c \

@@ -8,16 +8,16 @@
  */
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #include "../imgfmt/compat.h"
 #include "../imgfmt/log.h"
+#include "../imgfmt/monotonic.h"
 #include "fuse_impl.h"
 
 enum {
-	INTERVAL_S = 5,
+	INTERVAL_MS = 5000,
 	DIRTY_MOST = 64 << 20,
-	RETRY_S = 1, /* while full, writers try again this often */
+	RETRY_MS = 1000, /* while full, writers try again this often */
 };
 
 struct flusher {
@@ -29,19 +29,10 @@ struct flusher {
 	atomic_int failed;        /* of the last flush: 0 or -errno */
 	uint64_t clean_at;        /* epoch up to which all is durable */
 	uint64_t begun, finished; /* flushes */
-	time_t tried;             /* when the last one ended */
+	uint64_t tried;           /* when the last one ended, monotonic */
 	bool running, stop;
 	bool wanted; /* by one who leaves it to the thread */
 };
-
-static time_t
-monotonic_s(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
 
 /* Tell people when flushing begins to fail and when it works again. */
 static void
@@ -80,7 +71,7 @@ flush_locked(struct flusher *flusher)
 		flusher->clean_at = epoch;
 	say_outcome(flusher, was, rc);
 	atomic_store(&flusher->failed, rc);
-	flusher->tried = monotonic_s();
+	flusher->tried = monotonic_ms();
 	flusher->running = false;
 	flusher->finished = flusher->begun;
 	pthread_cond_broadcast(&flusher->changed);
@@ -125,7 +116,7 @@ flush_admit(struct flusher *flusher)
 	if (rc != -ENOSPC)
 		return -EIO;
 	pthread_mutex_lock(&flusher->lock);
-	due = monotonic_s() - flusher->tried >= RETRY_S;
+	due = monotonic_ms() - flusher->tried >= RETRY_MS;
 	pthread_mutex_unlock(&flusher->lock);
 	return due ? flush_now(flusher) : rc;
 }
@@ -172,14 +163,12 @@ flush_forever(void *arg)
 
 	pthread_mutex_lock(&flusher->lock);
 	while (!flusher->stop) {
-		struct timespec until;
+		uint64_t until = monotonic_ms() + INTERVAL_MS;
 
-		(void)clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec += INTERVAL_S;
 		while (!flusher->stop &&
 		    (!flusher->wanted || flusher->running) &&
-		    pthread_cond_timedwait(
-			&flusher->changed, &flusher->lock, &until) == 0)
+		    monotonic_wait(&flusher->changed, &flusher->lock, until) ==
+			0)
 			continue;
 		if (!flusher->stop && !flusher->running)
 			flush_locked(flusher);
@@ -193,7 +182,6 @@ int
 flusher_open(struct server *server, struct flusher **out)
 {
 	struct flusher *flusher = calloc(1, sizeof(*flusher));
-	pthread_condattr_t attr;
 	int rc;
 
 	if (flusher == NULL)
@@ -201,14 +189,13 @@ flusher_open(struct server *server, struct flusher **out)
 	flusher->server = server;
 	atomic_init(&flusher->epoch, 1); /* opening may have freed orphans */
 	pthread_mutex_init(&flusher->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&flusher->changed, &attr);
-	pthread_condattr_destroy(&attr);
-	rc = pthread_create(&flusher->thread, NULL, flush_forever, flusher);
-	if (rc != 0) {
+	rc = monotonic_cond_init(&flusher->changed);
+	if (rc == 0)
+		rc = -pthread_create(
+		    &flusher->thread, NULL, flush_forever, flusher);
+	if (rc < 0) {
 		free(flusher);
-		return -rc;
+		return rc;
 	}
 	*out = flusher;
 	return 0;

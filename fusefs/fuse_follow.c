@@ -25,9 +25,9 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "../imgfmt/compat.h"
+#include "../imgfmt/monotonic.h"
 #include "fuse_impl.h"
 
 enum {
@@ -62,7 +62,9 @@ static struct {
 	uint64_t began, rest, rest_until; /* ms */
 
 	_Atomic unsigned steps; /* up when it takes a request, and when done */
-} follower = {.lock = PTHREAD_MUTEX_INITIALIZER, .rest = REST_MS};
+} follower = {.lock = PTHREAD_MUTEX_INITIALIZER,
+    .go = PTHREAD_COND_INITIALIZER,
+    .rest = REST_MS};
 
 /* Of each thread that serves. */
 static _Thread_local struct {
@@ -71,23 +73,6 @@ static _Thread_local struct {
 	unsigned row, mixed; /* requests of it, and of all since the last row */
 	uint64_t since;      /* ms */
 } here;
-
-static struct timespec
-clock_now(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return now;
-}
-
-static uint64_t
-clock_ms(void)
-{
-	struct timespec now = clock_now();
-
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 bool
 follow_here(void)
@@ -112,7 +97,7 @@ begin(int client, uint64_t now)
 static void
 end(bool in_vain)
 {
-	uint64_t now = clock_ms();
+	uint64_t now = monotonic_ms();
 
 	if (!follower.on)
 		return;
@@ -135,19 +120,6 @@ unlock(void *lock)
 	(void)pthread_mutex_unlock(lock);
 }
 
-static void
-wait_a_look(void)
-{
-	struct timespec until = clock_now();
-
-	until.tv_nsec += LOOK_MS * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
-	(void)pthread_cond_timedwait(&follower.back, &follower.lock, &until);
-}
-
 /*
  * One that is at the same request for long may be so for much longer.  One that
  * is asked nothing ends by itself, if it can.
@@ -161,7 +133,8 @@ watch(void)
 	while (follower.on) {
 		unsigned steps;
 
-		wait_a_look();
+		(void)monotonic_wait(
+		    &follower.back, &follower.lock, monotonic_ms() + LOOK_MS);
 		steps = atomic_load(&follower.steps);
 		quiet = steps == before ? quiet + 1 : 0;
 		before = steps;
@@ -212,7 +185,7 @@ follow_count(int client, size_t len)
 static void
 consider(void)
 {
-	uint64_t now = clock_ms();
+	uint64_t now = monotonic_ms();
 
 	if (now - here.since <= ROW_SHARED_MS && here.mixed <= ROW_MIXED) {
 		(void)pthread_mutex_lock(&follower.lock);
@@ -300,7 +273,7 @@ struct took {
 static struct took
 end_row(struct place *place)
 {
-	uint64_t now = clock_ms();
+	uint64_t now = monotonic_ms();
 	struct took took = {.ms = now - here.since};
 	struct rusage use;
 
@@ -389,7 +362,7 @@ follow_once(void *session, struct fuse_buf *request, struct place *place)
 	(void)pthread_mutex_unlock(&follower.lock);
 	place->rows = place->moves = 0;
 	place->in_vain = !go_to(place, client);
-	start_row(clock_ms());
+	start_row(monotonic_ms());
 	place->in_vain |= here.since - began > LATE_MS;
 	if (!place->in_vain) {
 		set_waiting(fuse_session_fd(session), false);
@@ -427,27 +400,10 @@ follow(void *session)
 
 /* -- its life -------------------------------------------------------------- */
 
-static int
-make_conditions(void)
-{
-	pthread_condattr_t attr;
-	int rc = pthread_condattr_init(&attr);
-
-	if (rc != 0)
-		return -rc;
-	rc = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	if (rc == 0)
-		rc = pthread_cond_init(&follower.go, &attr);
-	if (rc == 0)
-		rc = pthread_cond_init(&follower.back, &attr);
-	(void)pthread_condattr_destroy(&attr);
-	return -rc;
-}
-
 void
 follow_start(struct fuse_session *session)
 {
-	if (compat_ncpu() == 1 || make_conditions() < 0)
+	if (compat_ncpu() == 1 || monotonic_cond_init(&follower.back) < 0)
 		return;
 	follower.started =
 	    pthread_create(&follower.thread, NULL, follow, session) == 0;

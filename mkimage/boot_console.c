@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "../imgfmt/log.h"
+#include "../imgfmt/monotonic.h"
 #include "boot.h"
 #include "boot_expect.h"
 #include "outfile.h"
@@ -37,9 +38,9 @@ struct console {
 	int log;          /* fd or -1 */
 	bool input, show; /* standard input goes in, the console comes out */
 	bool ending;
-	int result; /* why: an enum boot_end or -errno */
-	struct timespec deadline;
-	bool timed; /* deadline counts */
+	int result;        /* why: an enum boot_end or -errno */
+	uint64_t deadline; /* monotonic_ms */
+	bool timed;        /* deadline counts */
 	struct flow typed, shown;
 	char line[BOOT_COMPLAINT_MAX]; /* of QEMU's, so far */
 	size_t nline;
@@ -51,8 +52,7 @@ struct console {
 static void
 set_deadline(struct console *c, unsigned seconds)
 {
-	(void)clock_gettime(CLOCK_MONOTONIC, &c->deadline);
-	c->deadline.tv_sec += seconds;
+	c->deadline = monotonic_ms() + (uint64_t)seconds * 1000;
 	c->timed = seconds > 0;
 }
 
@@ -239,19 +239,14 @@ terminal_raw(struct termios *before)
 static const struct timespec *
 time_left(const struct console *c, struct timespec *left)
 {
-	struct timespec now;
+	uint64_t now, ms;
 
 	if (!c->timed)
 		return NULL;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	left->tv_sec = c->deadline.tv_sec - now.tv_sec;
-	left->tv_nsec = c->deadline.tv_nsec - now.tv_nsec;
-	if (left->tv_nsec < 0) {
-		left->tv_sec--;
-		left->tv_nsec += 1000000000;
-	}
-	if (left->tv_sec < 0)
-		*left = (struct timespec){0};
+	now = monotonic_ms();
+	ms = c->deadline > now ? c->deadline - now : 0;
+	*left = (struct timespec){.tv_sec = (time_t)(ms / 1000),
+	    .tv_nsec = (long)(ms % 1000) * 1000000};
 	return left;
 }
 

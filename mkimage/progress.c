@@ -1,5 +1,6 @@
 #include "progress.h"
 
+#include "../imgfmt/monotonic.h"
 #include "cmd.h"
 #include "outfile.h"
 
@@ -7,19 +8,13 @@ enum { WIDTH = 24, REDRAW_MS = 100 };
 
 static struct progress *current;
 
-static int64_t
-ms_between(const struct timespec *a, const struct timespec *b)
-{
-	return (int64_t)(b->tv_sec - a->tv_sec) * 1000 +
-	    (b->tv_nsec - a->tv_nsec) / 1000000;
-}
-
 void
 progress_start(struct progress *p, const char *what, uint64_t total)
 {
-	*p = (struct progress){.what = what, .total = total};
-	(void)clock_gettime(CLOCK_MONOTONIC, &p->start);
-	p->drawn = p->start;
+	uint64_t now = monotonic_ms();
+
+	*p = (struct progress){
+	    .what = what, .total = total, .start = now, .drawn = now};
 	current = !cmd_quiet() && isatty(STDERR_FILENO) ? p : NULL;
 }
 
@@ -50,10 +45,10 @@ draw_bar(const struct progress *p, uint64_t rate)
 }
 
 static void
-draw(struct progress *p, const struct timespec *now)
+draw(struct progress *p, uint64_t now)
 {
-	int64_t ms = ms_between(&p->start, now);
-	uint64_t rate = ms > 0 ? p->done / (uint64_t)ms * 1000 : 0;
+	uint64_t ms = now - p->start;
+	uint64_t rate = ms > 0 ? p->done / ms * 1000 : 0;
 	char done[32], speed[32];
 
 	fprintf(stderr, "\r\033[K%s %s, %s/s", p->what,
@@ -63,20 +58,20 @@ draw(struct progress *p, const struct timespec *now)
 		draw_bar(p, rate);
 	fflush(stderr);
 	p->shown = true;
-	p->drawn = *now;
+	p->drawn = now;
 }
 
 int
 progress_update(void *arg, uint64_t done)
 {
 	struct progress *p = arg;
-	struct timespec now;
 
 	p->done = done;
 	if (current == p) {
-		(void)clock_gettime(CLOCK_MONOTONIC, &now);
-		if (ms_between(&p->drawn, &now) >= REDRAW_MS)
-			draw(p, &now);
+		uint64_t now = monotonic_ms();
+
+		if (now - p->drawn >= REDRAW_MS)
+			draw(p, now);
 	}
 	return interrupted() ? -EINTR : 0;
 }

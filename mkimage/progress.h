@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "../imgfmt/err.h"
 
@@ -15,7 +14,7 @@ struct progress {
 	const char *what; /* "compressing"; borrowed */
 	uint64_t total;   /* bytes; 0: not known */
 	uint64_t done;
-	struct timespec start, drawn;
+	uint64_t start, drawn; /* monotonic_ms */
 	bool shown;
 };
 

@@ -236,7 +236,8 @@ follow_read(int fd, void *buf, size_t len)
 		n = read(fd, buf, len);
 		if (n >= 0 || errno != EAGAIN)
 			return n;
-		(void)is_asked(fd, -1); /* the follower is just leaving */
+		/* The follower has just come, or not yet gone. */
+		(void)is_asked(fd, -1);
 	}
 }
 
@@ -325,8 +326,9 @@ set_waiting(int fd, bool waits)
 {
 	int flags = fcntl(fd, F_GETFL);
 
-	flags = waits ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
-	(void)fcntl(fd, F_SETFL, flags);
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL,
+		    waits ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
 }
 
 /* Take requests as long as that is good.  false: there are no more, ever. */

@@ -204,8 +204,11 @@ void stat_of(
     const struct server *server, const struct ufs_attr *attr, struct stat *st);
 void entry_of(const struct server *server, const struct ufs_attr *attr,
     struct fuse_entry_param *entry);
-/* Take off ino's set-id bits where a write of its data is to do so. */
-MUST_CHECK int attr_before_write(fuse_req_t req, uint64_t ino);
+/*
+ * Take off a file's set-id bits where the request, which writes to it, is to do
+ * so.  ino: as the request has it.
+ */
+MUST_CHECK int attr_before_write(fuse_req_t req, fuse_ino_t ino);
 /* Hand ino to the kernel; rc is of the call that made attr. */
 void reply_entry(fuse_req_t req, int rc, const struct ufs_attr *attr);
 /* Reply that something was changed, or the error. */

@@ -26,7 +26,7 @@ struct nodes {
 	size_t most;        /* n since the memory was last trimmed */
 };
 
-enum { BUCKETS_FIRST = 1024, HELD_PER_PIECE = 1000 };
+enum { BUCKETS_FIRST = 1024, HELD_PER_PIECE = 1000, TRIM_LEAST = 16 };
 
 static size_t
 bucket_of(uint64_t ino, size_t nbuckets)
@@ -122,7 +122,7 @@ grow(struct nodes *nodes)
 static void
 trim(struct nodes *nodes)
 {
-	if (nodes->n > nodes->most / 2 || nodes->most < HELD_PER_PIECE)
+	if (nodes->n > nodes->most / 2 || nodes->most < TRIM_LEAST)
 		return;
 	(void)slab_trim(&nodes->memory);
 	nodes->most = nodes->n;

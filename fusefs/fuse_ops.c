@@ -288,8 +288,8 @@ ops_init(void *userdata, struct fuse_conn_info *conn)
 	struct server *server = userdata;
 
 	/*
-	 * O_TRUNC as a request of its own: the kernel then takes set-id bits
-	 * off by itself.  Data moves by copying: it lies in caches of ours.
+	 * O_TRUNC as a request of its own, as truncate(2), which takes set-id
+	 * bits off.  Data moves by copying: it lies in caches of ours.
 	 * Directories are listed with attributes at once, not only where the
 	 * kernel guesses that they will be asked for.
 	 */

@@ -70,28 +70,36 @@ may_drop_bits(
 	    (set & ~(unsigned)(UFS_SET_ATIME | UFS_SET_MTIME)) != 0;
 }
 
+/* What Linux leaves of a mode of which set-id bits go. */
+static uint32_t
+without_set_id(uint32_t mode)
+{
+	mode &= ~(uint32_t)S_ISUID;
+	return (mode & S_IXGRP) != 0 ? mode & ~(uint32_t)S_ISGID : mode;
+}
+
+/* Whether the caller may change the mode of now's file by itself. */
+static bool
+is_owner(fuse_req_t req, const struct ufs_attr *now)
+{
+	return acts_as_root(req) || fuse_req_ctx(req)->uid == now->uid;
+}
+
+/* Whether the caller may write to it, as far as its groups can be asked. */
+static bool
+is_writer(fuse_req_t req, const struct ufs_attr *now)
+{
+	return is_owner(req, now) || (now->mode & S_IWOTH) != 0 ||
+	    ((now->mode & S_IWGRP) != 0 && fuse_req_ctx(req)->gid == now->gid);
+}
+
 /*
- * What is left of a mode of now's file, of which set-id bits go.  Linux keeps
- * set-gid of a file that its group cannot execute.  That goes as well, as
- * POSIX and FreeBSD have it, but not where the caller runs with that group.
+ * What is left of the mode of now's file by a change of attributes.  Linux
+ * keeps set-gid of a file that its group cannot execute.  That goes as well,
+ * as POSIX and FreeBSD have it, but not where the caller runs with that group.
  * (Linux keeps it for all who belong to the group; a confined daemon cannot
  * ask whether somebody does.)
  */
-static uint32_t
-without_set_id(fuse_req_t req, uint32_t mode, const struct ufs_attr *now)
-{
-	if (wire_set_id() == SET_ID_GOES) {
-		mode &= ~(uint32_t)S_ISUID;
-		if ((mode & S_IXGRP) != 0)
-			mode &= ~(uint32_t)S_ISGID;
-	}
-	if ((mode & S_IXGRP) == 0 && !acts_as_root(req) &&
-	    fuse_req_ctx(req)->gid != now->gid)
-		mode &= ~(uint32_t)S_ISGID;
-	return mode;
-}
-
-/* What is left of the mode of now's file by a change of attributes. */
 static uint32_t
 mode_left(fuse_req_t req, unsigned set, const struct ufs_attr *want,
     const struct ufs_attr *now)
@@ -99,19 +107,24 @@ mode_left(fuse_req_t req, unsigned set, const struct ufs_attr *want,
 	uint32_t mode = (set & UFS_SET_MODE) != 0 ? want->mode : now->mode;
 	enum set_id how = wire_set_id();
 
-	if (S_ISDIR(now->mode) || how == SET_ID_STAYS)
+	if (how == SET_ID_STAYS)
 		return mode;
 	if (how == SET_ID_KERNELS &&
 	    (acts_as_root(req) || !may_drop_bits(set, want, now)))
 		return mode;
-	return without_set_id(req, mode, now);
+	if (how == SET_ID_GOES && (set != 0 || is_owner(req, now)))
+		mode = without_set_id(mode);
+	if ((mode & S_IXGRP) == 0 && !acts_as_root(req) &&
+	    fuse_req_ctx(req)->gid != now->gid)
+		mode &= ~(uint32_t)S_ISGID;
+	return mode;
 }
 
 /*
  * Writing, truncating and changing the owner take set-id bits off.  A kernel
  * whose business that is does so by a mode of its own.  Before a write any
- * asks for a change of nothing.  A stranger who cannot be writing, unless the
- * file was opened earlier, calls chown(path, -1, -1): -EPERM.
+ * asks for a change of nothing; as for chown(path, -1, -1), which is no
+ * stranger's.  If the bits are ours, the write says once more that they go.
  */
 static int
 drop_set_id(fuse_req_t req, uint64_t ino, unsigned *set, struct ufs_attr *want)
@@ -120,15 +133,13 @@ drop_set_id(fuse_req_t req, uint64_t ino, unsigned *set, struct ufs_attr *want)
 	int rc = ufs_getattr(server_of(req)->fs, ino, &now);
 	uint32_t left;
 
-	if (rc < 0)
+	if (rc < 0 || S_ISDIR(now.mode))
 		return rc;
 	left = mode_left(req, *set, want, &now);
 	if (left == ((*set & UFS_SET_MODE) != 0 ? want->mode : now.mode))
 		return 0;
-	if (*set == 0 && !acts_as_root(req) &&
-	    fuse_req_ctx(req)->uid != now.uid &&
-	    (now.mode & (S_IWGRP | S_IWOTH)) == 0)
-		return -EPERM;
+	if (*set == 0 && !is_writer(req, &now))
+		return wire_set_id() == SET_ID_GOES ? 0 : -EPERM;
 	*set |= UFS_SET_MODE;
 	want->mode = left;
 	return 0;
@@ -136,23 +147,32 @@ drop_set_id(fuse_req_t req, uint64_t ino, unsigned *set, struct ufs_attr *want)
 
 /* Mostly done by then: a change of nothing came first. */
 int
-attr_before_write(fuse_req_t req, uint64_t ino)
+attr_before_write(fuse_req_t req, fuse_ino_t ino)
 {
-	struct ufs *fs = server_of(req)->fs;
+	const struct server *first = fuse_req_userdata(req);
+	struct server *server = server_of(req);
 	struct ufs_attr attr;
 	uint32_t left;
 	int rc;
 
 	if (wire_set_id() != SET_ID_GOES)
 		return 0;
-	rc = ufs_getattr(fs, ino, &attr);
+	rc = ufs_getattr(server->fs, swap_root(ino), &attr);
 	if (rc < 0)
 		return rc;
-	left = without_set_id(req, attr.mode, &attr);
+	left = without_set_id(attr.mode);
 	if (left == attr.mode)
 		return 0;
 	attr.mode = left;
-	return ufs_setattr(fs, ino, UFS_SET_MODE, &attr, &attr);
+	rc =
+	    ufs_setattr(server->fs, swap_root(ino), UFS_SET_MODE, &attr, &attr);
+	if (rc < 0)
+		return rc;
+	flush_changed(server->flusher);
+	/* After a write the kernel goes on with the mode it knows. */
+	(void)fuse_lowlevel_notify_inval_inode(
+	    first->fuse, server->tag | ino, -1, 0);
+	return 0;
 }
 
 /*

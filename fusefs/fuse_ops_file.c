@@ -79,7 +79,7 @@ ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	if (n == 0 && !fi->writepage)
 		n = may_write(server, swap_root(ino), fi);
 	if (n == 0)
-		n = attr_before_write(req, swap_root(ino));
+		n = attr_before_write(req, ino);
 	if (n == 0)
 		n = ufs_write(
 		    server->fs, swap_root(ino), (uint64_t)off, buf, size);
@@ -160,9 +160,12 @@ void
 ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
     struct fuse_file_info *fi)
 {
+	int rc = attr_before_write(req, ino);
+
 	(void)fi;
-	reply_changed(
-	    req, allocate(server_of(req), swap_root(ino), mode, off, len));
+	if (rc == 0)
+		rc = allocate(server_of(req), swap_root(ino), mode, off, len);
+	reply_changed(req, rc);
 }
 
 void

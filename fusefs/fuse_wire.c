@@ -16,6 +16,7 @@
 enum {
 	/* struct fuse_in_header */
 	OPCODE = 4,
+	UID = 24,
 	PID = 32,
 	BODY = 40,
 
@@ -35,6 +36,8 @@ enum {
 	FATTR_FH = 1 << 6,
 	FATTR_LOCKOWNER = 1 << 9,
 	FATTR_KILL_SUIDGID = 1 << 11,
+
+	OP_FALLOCATE = 43,
 };
 
 /* What the kernel was told; before any other request it has. */
@@ -58,7 +61,8 @@ word_at(const char *request, size_t len, size_t at)
 
 /*
  * Whether the request has set-id bits go.  In front of a write the kernel
- * says so by a change of nothing.
+ * says so by a change of nothing.  Of fallocate(2) it says nothing itself:
+ * root keeps the bits, as for a write.
  */
 static bool
 has_set_id_go(const char *request, size_t len)
@@ -73,6 +77,8 @@ has_set_id_go(const char *request, size_t len)
 		valid = word_at(request, len, BODY + SETATTR_VALID);
 		return (valid & FATTR_KILL_SUIDGID) != 0 ||
 		    (valid & ~(FATTR_FH | FATTR_LOCKOWNER)) == 0;
+	case OP_FALLOCATE:
+		return word_at(request, len, UID) != 0;
 	default:
 		return false;
 	}

@@ -1,6 +1,6 @@
 /*
  * Preloaded: the kernel's first word to a FUSE daemon, as one older than Linux
- * 5.10 says it, which takes set-id bits off by itself.  OLDER names a file that
+ * 5.11 says it, which takes set-id bits off by itself.  OLDER names a file that
  * tells whether it was said so.
  */
 #include <fcntl.h>

@@ -9,6 +9,7 @@ times they move.  A group passes when all answers are the same.
 """
 import itertools
 import os
+import subprocess
 import sys
 
 import posix_acl  # noqa: F401 for its groups
@@ -66,7 +67,7 @@ def who_may_change_modes_and_owners():
             if kind == 'symlink' and what in ('mode', 'sticky', 'set-id',
                                               'set-gid'):
                 continue
-            for mode in [0o644, 0o6555, 0o2745, 0o2705]:
+            for mode in [0o644, 0o6555, 0o4775, 0o2745, 0o2705]:
                 if kind == 'symlink' and mode != 0o644:
                     continue
                 if owner[1] in more and mode & 0o2010 == 0o2000:
@@ -77,6 +78,8 @@ def who_may_change_modes_and_owners():
                     os.chmod('x', mode)
                 with user(uid, gid, more):
                     answer = ask(f, 'x')
+                if what == 'neither' and uid not in (0, owner[0]):
+                    answer = None  # nothing is done; FreeBSD is fine with it
                 yield f'{kind} {mode:o} of {owner}, {what} by {uid}', (
                     answer, facts('x'))
                 drop('x')
@@ -107,6 +110,36 @@ def set_id_bits_when_written():
         os.chmod('f', mode)
         with user(uid, gid):
             yield f'{what} {mode:o} by {uid}:{gid}', (ask(f, 'f'), facts('f'))
+        drop('f')
+
+
+@group
+def set_id_bits_when_written_by_others():
+    """By who was let in earlier, or by a group that is not the main one."""
+    attempts = {
+        'write': lambda fd: os.write(fd, b'x'),
+        'truncate': lambda fd: os.ftruncate(fd, 2),
+        'fallocate': lambda fd: os.posix_fallocate(fd, 0, 9000)}
+    for mode, (what, f), (uid, gid, more) in itertools.product(
+            [0o4755, 0o6755, 0o4775, 0o4757, 0o2664, 0o2674],
+            attempts.items(),
+            [(NOBODY, NOBODY, ()), (NOBODY, NOBODY, (OTHER,)),
+             (NOBODY, OTHER, ())]):
+        if mode & 0o2010 == 0o2000 and (
+                OTHER not in more or what == 'truncate'):
+            continue  # by whether they are in the group, which we cannot ask
+        make('regular', 'f', 0)
+        put('f', b'1234')
+        os.chown('f', 0, OTHER)
+        os.chmod('f', mode)
+        fd = os.open('f', os.O_RDWR)
+        with user(uid, gid, more):
+            answer = ask(f, fd)
+        # asks for the mode alone, which the kernel may know without us
+        known = subprocess.check_output(['stat', '-c', '%a', 'f'])
+        os.close(fd)
+        yield f'{what} {mode:o} by {uid}:{gid}:{more}', (
+            answer, known, facts('f'))
         drop('f')
 
 

@@ -141,6 +141,12 @@ check "no file of 4 GiB: FreeBSD reads none from an ISO" eval \
 	[ "$(stat -c %s "$mnt/iso/toolarge")" = 4294967295 ] && rm "$mnt/iso/toolarge"'
 check "inode numbers are one mount's" eval '[ -z "$(find "$mnt" -type d \
 	-printf "%i\n" | sort | uniq -d)" ]'
+check "a write by others takes set-id bits off in each part" eval \
+	'(for f in "$mnt"/{root,iso,memroot}/set-id; do
+		: >"$f" && chmod 4755 "$f" && setpriv --clear-groups \
+			--regid 65534 --reuid 65534 echo x >"$f" &&
+			[ "$(stat -c %a "$f")" = 755 ] && rm "$f" || exit 1
+	done)'
 check "status tells all parts" eval '"$relive" status -v "$mnt" >"$work/st" &&
 	grep -q "^also: *./boot/memroot.ufs.gz.: files 1 added" "$work/st" &&
 	grep -qx "A etc/new" "$work/st" &&

@@ -107,10 +107,7 @@ mode_left(fuse_req_t req, unsigned set, const struct ufs_attr *want,
 	uint32_t mode = (set & UFS_SET_MODE) != 0 ? want->mode : now->mode;
 	enum set_id how = wire_set_id();
 
-	if (how == SET_ID_STAYS)
-		return mode;
-	if (how == SET_ID_KERNELS &&
-	    (acts_as_root(req) || !may_drop_bits(set, want, now)))
+	if (how == SET_ID_KERNELS && !may_drop_bits(set, want, now))
 		return mode;
 	if (how == SET_ID_GOES && (set != 0 || is_owner(req, now)))
 		mode = without_set_id(mode);
@@ -129,17 +126,21 @@ mode_left(fuse_req_t req, unsigned set, const struct ufs_attr *want,
 static int
 drop_set_id(fuse_req_t req, uint64_t ino, unsigned *set, struct ufs_attr *want)
 {
+	enum set_id how = wire_set_id();
 	struct ufs_attr now;
-	int rc = ufs_getattr(server_of(req)->fs, ino, &now);
 	uint32_t left;
+	int rc;
 
+	if (how == SET_ID_STAYS || (how == SET_ID_KERNELS && acts_as_root(req)))
+		return 0;
+	rc = ufs_getattr(server_of(req)->fs, ino, &now);
 	if (rc < 0 || S_ISDIR(now.mode))
 		return rc;
 	left = mode_left(req, *set, want, &now);
 	if (left == ((*set & UFS_SET_MODE) != 0 ? want->mode : now.mode))
 		return 0;
 	if (*set == 0 && !is_writer(req, &now))
-		return wire_set_id() == SET_ID_GOES ? 0 : -EPERM;
+		return how == SET_ID_GOES ? 0 : -EPERM;
 	*set |= UFS_SET_MODE;
 	want->mode = left;
 	return 0;

@@ -140,14 +140,18 @@ extend_to(const struct server *server, uint64_t ino, uint64_t end)
 }
 
 static int
-allocate(struct server *server, uint64_t ino, int mode, off_t off, off_t len)
+allocate(fuse_req_t req, fuse_ino_t file, int mode, off_t off, off_t len)
 {
+	struct server *server = server_of(req);
+	uint64_t ino = swap_root(file);
 	int how = allocation_of(mode);
 	int rc = how < 0 ? how : flush_admit(server->flusher);
 
 	if (rc == 0)
 		rc = perm_check(server, ino,
 		    (mode & ~KEEP_SIZE) == 0 ? PERM_APPEND : PERM_WRITE);
+	if (rc == 0)
+		rc = attr_before_write(req, file);
 	if (rc == 0 && mode == ZERO_RANGE)
 		rc = extend_to(server, ino, (uint64_t)off + (uint64_t)len);
 	if (rc == 0)
@@ -160,12 +164,8 @@ void
 ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
     struct fuse_file_info *fi)
 {
-	int rc = attr_before_write(req, ino);
-
 	(void)fi;
-	if (rc == 0)
-		rc = allocate(server_of(req), swap_root(ino), mode, off, len);
-	reply_changed(req, rc);
+	reply_changed(req, allocate(req, ino, mode, off, len));
 }
 
 void

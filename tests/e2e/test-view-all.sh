@@ -147,6 +147,16 @@ check "a write by others takes set-id bits off in each part" eval \
 			--regid 65534 --reuid 65534 echo x >"$f" &&
 			[ "$(stat -c %a "$f")" = 755 ] && rm "$f" || exit 1
 	done)'
+check "but not one that is refused" eval \
+	'f=$mnt/root/set-id && : >"$f" && chmod 4755 "$f" && exec 3<>"$f" &&
+	setfattr -n relive.flags -v schg "$f" && ! python3 -c "
+import os
+os.setegid(65534)
+os.seteuid(65534)
+os.posix_fallocate(3, 0, 9)" 2>"$work/err"
+	exec 3>&- && grep -q PermissionError "$work/err" &&
+	[ "$(stat -c "%a" "$f")" = 4755 ] &&
+	setfattr -n relive.flags -v "" "$f" && rm "$f"'
 check "status tells all parts" eval '"$relive" status -v "$mnt" >"$work/st" &&
 	grep -q "^also: *./boot/memroot.ufs.gz.: files 1 added" "$work/st" &&
 	grep -qx "A etc/new" "$work/st" &&

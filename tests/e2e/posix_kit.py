@@ -9,7 +9,8 @@ import sys
 import time
 
 libc = ctypes.CDLL(None, use_errno=True)
-UFS1 = sys.argv[3:] == ['ufs1']  # no late times, no attributes
+UFS1 = 'ufs1' in sys.argv[3:]  # no late times, no attributes
+OLDER = 'older' in sys.argv[3:]  # the kernel takes set-id bits off
 NOBODY, OTHER = 65534, 65533
 TYPES = ['regular', 'dir', 'fifo', 'block', 'char', 'socket', 'symlink']
 COARSE = 5  # the clock by which Linux stamps files

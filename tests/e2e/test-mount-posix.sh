@@ -14,7 +14,7 @@ echo 0 >"$work/said"
 mkdir "$work/tree" "$work/ref"
 chmod 755 "$work" "$work/ref" # others come in
 
-ask() { # ask KIND PRELOADED [WHAT-IT-LACKS]
+ask() { # ask KIND PRELOADED [WHAT-IT-LACKS...]
 	rm -rf "$work/live.ufs" "$work/live.ufs.relive"
 	# shellcheck disable=SC2086 # version, block size, fragment size, order
 	make_ufs "$work/live.ufs" "$work/tree" $1 -s 8m
@@ -28,6 +28,6 @@ ask() { # ask KIND PRELOADED [WHAT-IT-LACKS]
 }
 
 ask "2 32768 4096 -B le" ""
-ask "1 8192 1024 -B be" "$older" ufs1
+ask "1 8192 1024 -B be" "$older" ufs1 older
 check "the kernel was older there" grep -q 1 "$work/said"
 end

@@ -12,10 +12,12 @@ struct uzip_sink {
 	uint64_t base;      /* of the container in out */
 	uint64_t pos;       /* where the next byte goes, from base */
 	uint64_t file_at;   /* of out in its file, or 0 */
-	uint8_t *buf;       /* the bytes before the pending copy */
+	uint8_t *room;      /* for the buffer */
+	uint8_t *buf;       /* in it: the bytes before the pending copy */
 	size_t len;
 	struct blkdev *from; /* the pending copy, the last bytes before pos */
 	uint64_t from_off, from_len;
+	uint64_t from_at;              /* of from in its file, or 0 */
 	struct blkdev_sharing sharing; /* of sources with out; or all zero */
 	uint64_t shared, copied;       /* bytes of copies, settled */
 	bool by_host; /* copies from from are better done by the host */

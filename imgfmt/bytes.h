@@ -207,4 +207,15 @@ bytes_are_zero(const void *p, size_t len)
 	return len == 0 || (b[0] == 0 && memcmp(b, b + 1, len - 1) == 0);
 }
 
+/* Make the count items of size bytes at p equal to the first one. */
+static inline void
+bytes_repeat(void *p, size_t size, size_t count)
+{
+	uint8_t *b = p;
+
+	for (size_t done = 1; done < count; done *= 2)
+		memcpy(b + done * size, b,
+		    (done < count - done ? done : count - done) * size);
+}
+
 #endif

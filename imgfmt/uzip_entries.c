@@ -65,8 +65,8 @@ uzip_entries_fill(struct uzip_entries *e, uint64_t off, uint32_t n)
 
 		if (rc < 0)
 			return rc;
-		for (uint32_t i = 0; i < some; i++)
-			to[i] = value;
+		to[0] = value;
+		bytes_repeat(to, sizeof(*to), some);
 	}
 	return 0;
 }

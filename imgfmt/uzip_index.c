@@ -176,6 +176,31 @@ uzip_index_close(struct uzip_index *x)
 }
 
 /*
+ * Decode entries.  Where nothing is stored, as in most of many an image, they
+ * are all the same.  false: they do not ascend.
+ */
+static bool
+decode_entries(uint64_t *entry, size_t count)
+{
+	uint64_t prev = 0;
+	bool ascend = true;
+
+	if (count > 0 &&
+	    memcmp(entry, entry + 1, (count - 1) * sizeof(*entry)) == 0) {
+		(void)decode_entry(entry);
+		bytes_repeat(entry, sizeof(*entry), count);
+		return true;
+	}
+	for (size_t k = 0; k < count; k++) {
+		uint64_t off = decode_entry(&entry[k]);
+
+		ascend &= prev <= off;
+		prev = off;
+	}
+	return ascend;
+}
+
+/*
  * Entries first .. first + count of whole pages, the container's end in the
  * place of the last one of all.  1: they are in *entry.  0: they do not ascend.
  */
@@ -183,23 +208,17 @@ static int
 read_pages(
     struct uzip_index *x, uint32_t first, uint32_t count, uint64_t *entry)
 {
-	uint64_t prev = 0;
-	bool ascend = true;
+	bool ascend;
 	int rc = read_raw(x, first, (size_t)count + 1, entry);
 
 	if (rc < 0)
 		return rc;
-	for (uint32_t k = 0; k < count; k++) {
-		uint64_t off = decode_entry(&entry[k]);
-
-		ascend &= prev <= off;
-		prev = off;
-	}
+	ascend = decode_entries(entry, count);
 	if (count == x->n - first)
 		entry[count] = x->end;
 	else
 		(void)decode_entry(&entry[count]);
-	return ascend && prev <= entry[count];
+	return ascend && entry[count - 1] <= entry[count];
 }
 
 /*

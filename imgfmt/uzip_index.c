@@ -1,5 +1,6 @@
 #include "uzip_index.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "log.h"
@@ -176,8 +177,8 @@ uzip_index_close(struct uzip_index *x)
 }
 
 /*
- * Decode entries.  Where nothing is stored, as in most of many an image, they
- * are all the same.  false: they do not ascend.
+ * Decode entries, at least one.  Where nothing is stored, as in most of many an
+ * image, they are all the same.  false: they do not ascend.
  */
 static bool
 decode_entries(uint64_t *entry, size_t count)
@@ -185,8 +186,8 @@ decode_entries(uint64_t *entry, size_t count)
 	uint64_t prev = 0;
 	bool ascend = true;
 
-	if (count > 0 &&
-	    memcmp(entry, entry + 1, (count - 1) * sizeof(*entry)) == 0) {
+	assert(count > 0);
+	if (memcmp(entry, entry + 1, (count - 1) * sizeof(*entry)) == 0) {
 		(void)decode_entry(entry);
 		bytes_repeat(entry, sizeof(*entry), count);
 		return true;

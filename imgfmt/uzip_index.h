@@ -76,8 +76,8 @@ struct uzip_stretch {
 };
 
 /*
- * The stretch that begins with cluster first: at most n clusters, each of at
- * most most bytes; a part of it when it is long.  The last cluster of the
+ * The stretch that begins with cluster first: at most n > 0 clusters, each of
+ * at most most bytes; a part of it when it is long.  The last cluster of the
  * container is in none.  Faulty entries end it: uzip_index_span tells them.
  */
 MUST_CHECK int uzip_index_stretch(struct uzip_index *x, uint32_t first,

@@ -43,7 +43,7 @@ enum {
 	QUIET = 3,          /* looks without anything that it did */
 	SHORT_MS = 100,     /* what ends before may have been a mistake */
 	REST_MS = 50,       /* after one, and ever longer after the next ones */
-	REST_MOST_MS = 400,
+	REST_MOST_MS = 800,
 };
 
 /* A process has one. */

@@ -12,15 +12,24 @@ enum {
 	SLOW_LAG = 32,        /* see seat_buffer */
 };
 
+/* Where dev begins in its file; 0 if it is in none. */
+static uint64_t
+place_in_file(struct blkdev *dev)
+{
+	uint64_t off;
+	int fd;
+
+	return blkdev_locate(dev, 0, &fd, &off) < 0 ? 0 : off;
+}
+
 int
 uzip_sink_open(
     struct uzip_sink *k, struct blkdev *out, uint64_t base, uint64_t pos)
 {
-	int fd;
-
-	*k = (struct uzip_sink){.out = out, .base = base, .pos = pos};
-	if (blkdev_locate(out, 0, &fd, &k->file_at) < 0)
-		k->file_at = 0;
+	*k = (struct uzip_sink){.out = out,
+	    .base = base,
+	    .pos = pos,
+	    .file_at = place_in_file(out)};
 	k->room = aligned_alloc(PAGE, BUFFER + PAGE);
 	k->buf = k->room;
 	return k->room == NULL ? -ENOMEM : 0;
@@ -33,13 +42,14 @@ uzip_sink_close(struct uzip_sink *k)
 	k->room = k->buf = NULL;
 }
 
-/* Make out long enough to hold up to end, from base. */
+/* Make out long enough for all that was appended. */
 static int
-reach(struct uzip_sink *k, uint64_t end)
+reach(struct uzip_sink *k)
 {
-	if (end > UINT64_MAX - k->base)
+	uint64_t end = k->base + k->pos;
+
+	if (end < k->base)
 		return -EFBIG;
-	end += k->base;
 	return end > k->out->size ? blkdev_resize(k->out, end) : 0;
 }
 
@@ -50,16 +60,11 @@ buffer_at(const struct uzip_sink *k)
 	return k->pos - k->from_len - k->len;
 }
 
-static int
-flush_buffer(struct uzip_sink *k)
+/* Where the pending copy, or else what comes next, goes in out's file. */
+static uint64_t
+copy_goes_to(const struct uzip_sink *k)
 {
-	uint64_t at = buffer_at(k);
-	int rc = reach(k, k->pos);
-
-	if (rc == 0)
-		rc = blkdev_write(k->out, k->base + at, k->buf, k->len);
-	k->len = 0;
-	return rc;
+	return k->file_at + k->base + k->pos - k->from_len;
 }
 
 uint64_t
@@ -89,7 +94,7 @@ advance(struct uzip_sink *k, uint64_t n, uint64_t *count)
 static void
 seat_buffer(struct uzip_sink *k)
 {
-	uint64_t to = k->file_at + k->base + k->pos - k->from_len;
+	uint64_t to = copy_goes_to(k);
 	uint64_t lag = (to - k->from_at - k->from_off) % PAGE;
 	uint64_t ahead = lag > 0 && lag < SLOW_LAG ? 2 * SLOW_LAG : 0;
 	uint8_t *front = k->room + (to - k->len - ahead) % PAGE;
@@ -99,6 +104,27 @@ seat_buffer(struct uzip_sink *k)
 	k->buf = front;
 }
 
+/* Write the first len bytes of the buffer.  Afterwards out has room for all. */
+static int
+flush_front(struct uzip_sink *k, size_t len)
+{
+	uint64_t at = buffer_at(k);
+	int rc = reach(k);
+
+	if (rc == 0)
+		rc = blkdev_write(k->out, k->base + at, k->buf, len);
+	k->buf += len;
+	k->len -= len;
+	seat_buffer(k);
+	return rc;
+}
+
+static int
+flush_buffer(struct uzip_sink *k)
+{
+	return flush_front(k, k->len);
+}
+
 /*
  * Write the buffer up to where a page of the file ends: the rest goes with what
  * follows.  But copied bytes only, the last copied ones, are divided so.
@@ -106,19 +132,9 @@ seat_buffer(struct uzip_sink *k)
 static int
 flush_pages(struct uzip_sink *k, size_t copied)
 {
-	uint64_t at = buffer_at(k);
-	size_t rest = (k->file_at + k->base + at + k->len) % PAGE;
-	size_t len = rest <= copied ? k->len - rest : k->len;
-	int rc = reach(k, k->pos);
+	size_t rest = copy_goes_to(k) % PAGE;
 
-	if (rc == 0)
-		rc = blkdev_write(k->out, k->base + at, k->buf, len);
-	if (rc < 0)
-		return rc;
-	k->buf += len;
-	k->len -= len;
-	seat_buffer(k);
-	return 0;
+	return flush_front(k, rest <= copied ? k->len - rest : k->len);
 }
 
 /* Let the first n bytes of the pending copy join the buffer. */
@@ -166,8 +182,6 @@ share_copy(struct uzip_sink *k)
 	rc = copy_to_buffer(k, head);
 	if (rc == 0)
 		rc = flush_buffer(k);
-	if (rc == 0)
-		rc = reach(k, k->pos);
 	if (rc == 0 &&
 	    blkdev_share(
 		k->from, k->from_off, k->out, k->base + at + head, mid) == 0)
@@ -187,8 +201,6 @@ flush_copy(struct uzip_sink *k)
 	if (n <= SMALL_COPY || !k->by_host)
 		return copy_to_buffer(k, n);
 	rc = flush_buffer(k);
-	if (rc == 0)
-		rc = reach(k, k->pos);
 	if (rc == 0)
 		rc = blkdev_copy(
 		    k->from, k->from_off, k->out, k->base + k->pos - n, n);
@@ -214,17 +226,6 @@ uzip_sink_put(struct uzip_sink *k, const void *p, size_t len)
 	return 0;
 }
 
-static void
-set_source(struct uzip_sink *k, struct blkdev *from)
-{
-	int fd;
-
-	k->from = from;
-	k->by_host = blkdev_copies_well(from, k->out);
-	if (blkdev_locate(from, 0, &fd, &k->from_at) < 0)
-		k->from_at = 0;
-}
-
 int
 uzip_sink_copy(
     struct uzip_sink *k, struct blkdev *from, uint64_t off, uint64_t len)
@@ -238,8 +239,11 @@ uzip_sink_copy(
 	if (rc < 0)
 		return rc;
 	if (k->from_len == 0) {
-		if (k->from != from)
-			set_source(k, from);
+		if (k->from != from) {
+			k->by_host = blkdev_copies_well(from, k->out);
+			k->from_at = place_in_file(from);
+		}
+		k->from = from;
 		k->from_off = off;
 	}
 	k->from_len += len;

@@ -82,6 +82,7 @@ claim_folder(struct opening *o)
 	struct session *session = o->session;
 	struct stat st;
 	char *real;
+	int rc;
 
 	if (o->options->beside != NULL)
 		return join_folder(o);
@@ -105,6 +106,9 @@ claim_folder(struct opening *o)
 	    open(session->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (session->folder < 0)
 		return say_folder(session->dir, -errno);
+	rc = session_folder_check(session->folder, session->dir, false);
+	if (rc < 0)
+		return rc;
 	session->lock =
 	    session_lock(session->folder, session->dir, o->options->wait);
 	if (session->lock == -EBUSY)
@@ -124,6 +128,7 @@ static int
 look_into_folder(struct opening *o)
 {
 	struct session *session = o->session;
+	int rc;
 
 	session->folder =
 	    open(session->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -131,8 +136,11 @@ look_into_folder(struct opening *o)
 		return errno == ENOENT && o->options->dir == NULL
 		    ? 0
 		    : say_unreadable(session->dir, -errno);
-	return o->options->wait ? session_settle(session->folder, session->dir)
-				: 0;
+	rc = o->options->wait ? session_settle(session->folder, session->dir)
+			      : 0;
+	return rc < 0 ? rc
+		      : session_folder_check(session->folder, session->dir,
+			    o->options->dir != NULL);
 }
 
 /* A folder made for nothing goes away again. */
@@ -384,7 +392,7 @@ session_open(const char *address, const struct session_options *options,
 	if (session == NULL)
 		return -ENOMEM;
 	session->folder = session->lock = -1;
-	rc = session_place_find(address, options->dir, &o.place);
+	rc = session_place_find(address, options->dir, false, &o.place);
 	if (rc < 0)
 		return rc;
 	session->dir = o.place.dir;

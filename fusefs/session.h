@@ -113,6 +113,12 @@ MUST_CHECK int session_mounted_at(
     const char *address, const char *dir, char *buf, size_t len);
 
 /*
+ * If address is mounted, let everything written there reach the overlay, as a
+ * finished transaction: 1; 0: not mounted.  -errno, said.
+ */
+MUST_CHECK int session_sync_mount(const char *address, const char *dir);
+
+/*
  * Write and remove the "mount" file: the mount point, for who finds the
  * session locked; private: in a namespace of the daemon's, so that nobody can
  * flush it from outside.  why, when not NULL, stays in the file instead: the

@@ -23,6 +23,45 @@ closedirp(DIR **dir)
 		(void)closedir(*dir);
 }
 
+/* Whether a session that has just begun may have made file. */
+static bool
+comes_before_base(const char *file)
+{
+	static const char *const names[] = {
+	    ".", "..", "lock", "mount", "base.new", "lost+found"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(file, names[i]) == 0)
+			return true;
+	return ends_with(file, ".inflated");
+}
+
+int
+session_folder_check(int folder, const char *path, bool must_be)
+{
+	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scoped(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (dir == NULL) {
+		int rc = -errno;
+
+		log_error("'%s': %s", path, strerror(-rc));
+		return rc;
+	}
+	if (faccessat(folder, "base", F_OK, 0) == 0)
+		return 0;
+	while ((entry = readdir(dir)) != NULL)
+		if (!comes_before_base(entry->d_name)) {
+			log_error("'%s' is no session: there is '%s' in it",
+			    path, entry->d_name);
+			return -EINVAL;
+		}
+	if (must_be)
+		log_error("'%s' is no session", path);
+	return must_be ? -EINVAL : 0;
+}
+
 void
 session_remove_inflated(int folder)
 {
@@ -113,6 +152,7 @@ remove_folder(int folder, const char *dir)
 static int
 discard_locked(const struct session_place *place, int folder)
 {
+	bool all = place->inner[0] == '\0' || place->derived;
 	struct session_base base;
 	char name[NAME_MAX + 1];
 	int rc = session_base_read(folder, &base);
@@ -120,8 +160,11 @@ discard_locked(const struct session_place *place, int folder)
 	if (rc < 0)
 		return rc;
 	image_overlay_name(place->inner, name);
-	/* The image need not be there any more: without one, all of them. */
-	if (place->inner[0] == '\0' || place->derived)
+	if (!all && session_base_get(&base, "image", name, 0) == NULL) {
+		log_error("the session '%s' has nothing of '%s'", place->dir,
+		    place->inner);
+		rc = -EINVAL;
+	} else if (all)
 		rc = drop_all(folder, &base);
 	if (rc >= 0)
 		rc = remove_files(folder, name, true);
@@ -131,6 +174,8 @@ discard_locked(const struct session_place *place, int folder)
 	} else if (rc == 0)
 		rc = remove_folder(folder, place->dir);
 	session_base_release(&base);
+	if (rc < 0 && rc != -EINVAL)
+		log_error("'%s': %s", place->dir, strerror(-rc));
 	return rc;
 }
 
@@ -139,7 +184,7 @@ session_discard(const char *address, const char *dir)
 {
 	struct session_place place;
 	scoped(fdclosep) int folder = -1, lock = -1;
-	int rc = session_place_find(address, dir, &place);
+	int rc = session_place_find(address, dir, true, &place);
 
 	if (rc < 0)
 		return rc;
@@ -148,12 +193,12 @@ session_discard(const char *address, const char *dir)
 		rc = -errno;
 		log_error("'%s' has no session: '%s': %s", address, place.dir,
 		    strerror(-rc));
-	} else {
-		lock = session_lock(folder, place.dir, false);
-		rc = lock < 0 ? lock : discard_locked(&place, folder);
-		if (rc < 0 && rc != -EBUSY && rc != -EINVAL)
-			log_error("'%s': %s", place.dir, strerror(-rc));
-	}
+	} else
+		rc = session_folder_check(folder, place.dir, dir != NULL);
+	if (rc >= 0)
+		rc = lock = session_lock(folder, place.dir, false);
+	if (rc >= 0)
+		rc = discard_locked(&place, folder);
 	session_place_release(&place);
 	return rc;
 }

@@ -16,11 +16,11 @@ struct session_place {
 };
 
 /*
- * Where the session of address lies; dir is that of --session or NULL.
- * Errors are said.
+ * Where the session of address lies; dir is that of --session or NULL.  gone:
+ * the image of a folder need not be there any more.  Errors are said.
  */
 MUST_CHECK int session_place_find(
-    const char *address, const char *dir, struct session_place *out);
+    const char *address, const char *dir, bool gone, struct session_place *out);
 void session_place_release(struct session_place *place);
 
 /* -- session_base.c: the "base" file --------------------------------------- */
@@ -110,6 +110,13 @@ MUST_CHECK int session_add_fs(
     struct session *session, const struct session_options *asked);
 
 /* -- session_end.c --------------------------------------------------------- */
+
+/*
+ * Whether the folder path, open at folder, is a session, or unless it must_be
+ * one, has nothing in it but what one leaves that was cut short when it began.
+ * -EINVAL, said: it is something else's, of which nothing may be touched.
+ */
+MUST_CHECK int session_folder_check(int folder, const char *path, bool must_be);
 
 /* Remove the inflated copies in folder, whatever they are of. */
 void session_remove_inflated(int folder);

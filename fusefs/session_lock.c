@@ -237,7 +237,7 @@ open_held(const char *address, const char *dir, int *folder,
     struct session_mount *mount)
 {
 	struct session_place place;
-	int rc = session_place_find(address, dir, &place);
+	int rc = session_place_find(address, dir, false, &place);
 
 	if (rc < 0)
 		return rc;
@@ -261,6 +261,30 @@ session_mounted_at(const char *address, const char *dir, char *buf, size_t len)
 	if (mount.dir[0] == '\0' || mount.private || is_ending(folder, &mount))
 		return 0;
 	return snprintf(buf, len, "%s", mount.dir) < (int)len ? 1 : -ERANGE;
+}
+
+int
+session_sync_mount(const char *address, const char *dir)
+{
+	char at[PATH_MAX];
+	scoped(fdclosep) int fd = -1;
+	int rc = session_mounted_at(address, dir, at, sizeof(at));
+
+	if (rc <= 0)
+		return rc;
+	fd = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rc = fd < 0 ? -errno : compat_syncfs(fd);
+	if (rc == 0 && fsync(fd) < 0)
+		rc = -errno;
+	/* Its daemon is on the way out: opening the session waits for it. */
+	if (rc == -ENOTCONN || rc == -ECONNABORTED)
+		return 0;
+	if (rc < 0) {
+		log_error("'%s': what was written there cannot be flushed: %s",
+		    at, strerror(-rc));
+		return rc;
+	}
+	return 1;
 }
 
 /* Whether the session in dir is held for mount_point: then *out. */

@@ -133,10 +133,11 @@ only_inner(const struct session_base *base, const char *dir, char **out)
 
 /*
  * The host file of the session in dir: beside it where it is called
- * IMAGE.relive, else where the "base" file says.
+ * IMAGE.relive, else where the "base" file says; gone: or was.
  */
 static int
-find_host_file(const struct session_base *base, const char *dir, char **out)
+find_host_file(
+    const struct session_base *base, const char *dir, bool gone, char **out)
 {
 	size_t len = strlen(dir), tail = strlen(suffix);
 	const char *recorded = session_base_get(base, "path", NULL, 0);
@@ -157,9 +158,14 @@ find_host_file(const struct session_base *base, const char *dir, char **out)
 		return -EINVAL;
 	}
 	*out = realpath(recorded, NULL);
+	if (*out == NULL && gone) {
+		*out = strdup(recorded);
+		return *out == NULL ? -ENOMEM : 0;
+	}
 	if (*out == NULL) {
 		log_error("the image of the session '%s' is not at '%s' any "
-			  "more",
+			  "more: bring it back, or drop the session with "
+			  "'relive discard'",
 		    dir, recorded);
 		return -ENOENT;
 	}
@@ -168,7 +174,7 @@ find_host_file(const struct session_base *base, const char *dir, char **out)
 
 /* place->path is a session's folder: find the rest. */
 static int
-place_of_folder(struct session_place *place)
+place_of_folder(struct session_place *place, bool gone)
 {
 	struct session_base base;
 	scoped(fdclosep) int folder = -1;
@@ -185,7 +191,7 @@ place_of_folder(struct session_place *place)
 	rc = session_base_read(folder, &base);
 	if (rc < 0)
 		return rc;
-	rc = find_host_file(&base, place->dir, &path);
+	rc = find_host_file(&base, place->dir, gone, &path);
 	place->path = path;
 	if (rc == 0 && place->inner[0] == '\0') {
 		rc = only_inner(&base, place->dir, &inner);
@@ -221,7 +227,7 @@ place_of_image(struct session_place *place, const char *dir)
 
 int
 session_place_find(
-    const char *address, const char *dir, struct session_place *out)
+    const char *address, const char *dir, bool gone, struct session_place *out)
 {
 	scoped(freep) char *source = malloc(2 * PATH_MAX);
 	char target[PATH_MAX];
@@ -235,7 +241,7 @@ session_place_find(
 		address = source;
 	rc = image_split(address, &out->path, &out->inner);
 	if (rc == 0)
-		rc = is_folder(out->path) ? place_of_folder(out)
+		rc = is_folder(out->path) ? place_of_folder(out, gone)
 					  : place_of_image(out, dir);
 	if (rc < 0)
 		session_place_release(out);

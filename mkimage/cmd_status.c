@@ -40,13 +40,20 @@ print_counts(const char *what, const struct status_counts *n)
 	    (unsigned long long)n->removed);
 }
 
+/* Whether there is anything to commit, in this image or beside it. */
+static bool
+is_edited(const struct session *s, const struct parts *parts)
+{
+	return s->exists || parts_any(parts);
+}
+
 static void
-print_plain(const struct session *s, const struct status *st)
+print_plain(const struct session *s, const struct status *st, bool edited)
 {
 	char a[32], b[32], c[32];
 
 	printf("%-13s%s", "session:", s->dir);
-	printf(s->exists ? "\n" : " (nothing edited)\n");
+	printf(edited ? "\n" : " (nothing edited)\n");
 	if (st->has_files) {
 		print_counts("files:", &st->files);
 		print_counts("directories:", &st->dirs);
@@ -174,7 +181,8 @@ print_json(
 	json_object *o = json_object_new_object();
 
 	json_object_object_add(o, "session", json_object_new_string(s->dir));
-	json_object_object_add(o, "edited", json_object_new_boolean(s->exists));
+	json_object_object_add(
+	    o, "edited", json_object_new_boolean(is_edited(s, parts)));
 	json_object_object_add(
 	    o, "holds", json_object_new_string(image_kind_name(s->kind)));
 	if (st->has_files) {
@@ -206,7 +214,7 @@ tell(struct session *s, const struct parts *parts, bool as_json, bool names)
 	if (as_json)
 		print_json(s, &st, parts);
 	else {
-		print_plain(s, &st);
+		print_plain(s, &st, is_edited(s, parts));
 		rc = print_parts(parts);
 	}
 	if (s->image->iso != NULL && st.guess_bytes > ISO_WARN)
@@ -239,7 +247,7 @@ run(int argc, char **argv)
 	}
 	if (!cmd_operands(&cmd_status, argc, argv, 1, 1))
 		return CMD_USAGE;
-	rc = commit_sync_mount(argv[optind], how.dir);
+	rc = session_sync_mount(argv[optind], how.dir);
 	if (rc >= 0)
 		rc = session_open(argv[optind], &how, &s);
 	if (rc >= 0)

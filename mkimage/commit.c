@@ -14,30 +14,6 @@
 
 enum { CACHE_MAX = 64 << 20, GZ_LEVEL = 9 };
 
-int
-commit_sync_mount(const char *address, const char *session_dir)
-{
-	char dir[4096];
-	scoped(fdclosep) int fd = -1;
-	int rc = session_mounted_at(address, session_dir, dir, sizeof(dir));
-
-	if (rc <= 0)
-		return rc;
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	rc = fd < 0 ? -errno : compat_syncfs(fd);
-	if (rc == 0 && fsync(fd) < 0)
-		rc = -errno;
-	/* Its daemon is on the way out: opening the session waits for it. */
-	if (rc == -ENOTCONN || rc == -ECONNABORTED)
-		return 0;
-	if (rc < 0) {
-		log_error("'%s': what was written there cannot be flushed: %s",
-		    dir, strerror(-rc));
-		return rc;
-	}
-	return 1;
-}
-
 static int
 open_all(struct commit *c)
 {
@@ -52,7 +28,7 @@ open_all(struct commit *c)
 	int rc = pool_open(opt->jobs, &c->pool);
 
 	if (rc == 0 && !opt->in_place)
-		rc = commit_sync_mount(opt->address, opt->session_dir);
+		rc = session_sync_mount(opt->address, opt->session_dir);
 	if (rc < 0)
 		return rc;
 	how.image.pool = c->pool;

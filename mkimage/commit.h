@@ -60,10 +60,4 @@ struct session;
  */
 void commit_warn_kernel(struct session *s);
 
-/*
- * If address is mounted, let everything written there reach the overlay, as a
- * finished transaction: 1; 0: not mounted.  -errno, said.
- */
-MUST_CHECK int commit_sync_mount(const char *address, const char *session_dir);
-
 #endif

@@ -113,7 +113,7 @@ open_session(struct conversion *c)
 	    .wait = true,
 	    .image = {.cache_max = CACHE_MAX},
 	};
-	int rc = session ? commit_sync_mount(opt->address, opt->session_dir)
+	int rc = session ? session_sync_mount(opt->address, opt->session_dir)
 	    : opt->iso.layout_set ? open_plain(c)
 				  : 0;
 

@@ -16,22 +16,41 @@ enum {
 bool
 view_is_session(const char *address)
 {
+	scoped(freep) char *path = strdup(address);
 	struct stat st;
 
-	return stat(address, &st) == 0 && S_ISDIR(st.st_mode);
+	while (path != NULL && stat(path, &st) < 0) {
+		char *colon = strrchr(path, ':');
+
+		if (colon == NULL || colon == path)
+			return false;
+		*colon = '\0';
+	}
+	return path != NULL && S_ISDIR(st.st_mode);
+}
+
+static int
+open_session(const char *address, const char *dir, enum session_content content,
+    struct session **out)
+{
+	struct session_options options = {
+	    .mode = SESSION_BASE, .content = content, .dir = dir, .wait = true};
+	int rc = 0;
+
+	if (dir != NULL || view_is_session(address)) {
+		options.mode = SESSION_SNAPSHOT;
+		rc = session_sync_mount(address, dir);
+	}
+	return rc < 0 ? rc : session_open(address, &options, out);
 }
 
 int
 view_session(const char *address, const char *dir, struct session **out)
 {
-	struct session_options options = {
-	    .mode = SESSION_BASE, .dir = dir, .wait = true};
-
-	if (dir != NULL || view_is_session(address))
-		options.mode = SESSION_SNAPSHOT;
-	return session_open(address, &options, out);
+	return open_session(address, dir, SESSION_UFS, out);
 }
 
+/* The ISO's own tree as it is on the ISO. */
 static int
 open_iso(const char *address, struct view *v)
 {
@@ -54,13 +73,15 @@ int
 view_open(
     const char *address, const struct view_options *options, struct view *v)
 {
+	bool edited = options->session != NULL || view_is_session(address);
 	int rc;
 
-	*v = (struct view){0};
-	if (options->iso)
+	*v = (struct view){.staged = options->iso && edited};
+	if (options->iso && !edited)
 		rc = open_iso(address, v);
 	else
-		rc = view_session(address, options->session, &v->session);
+		rc = open_session(address, options->session,
+		    v->staged ? SESSION_ISO : SESSION_UFS, &v->session);
 	if (rc < 0)
 		view_close(v);
 	else if (v->session != NULL)
@@ -118,6 +139,34 @@ from_iso(const struct iso_node *n, struct view_node *out)
 	    .ctime = n->mtime,
 	    .iso = *n,
 	};
+}
+
+/* What the file is on the ISO, where nobody has written to it. */
+static int
+from_staged(struct view *v, const struct ufs_attr *a, struct view_node *out)
+{
+	struct iso_node node;
+	int rc = session_iso_origin(v->session, a->ino, &node);
+
+	out->flags = 0; /* the session's own */
+	out->has_birth = false;
+	out->on_iso = rc > 0 && S_ISREG(a->mode) && node.size > 0;
+	if (out->on_iso) {
+		/* no inode's number */
+		out->id = node.off | (uint64_t)1 << 63;
+		out->nlink = node.nlink;
+		out->iso = node;
+		out->blocks = node.size / 512 + (node.size % 512 != 0);
+	} else if (S_ISDIR(a->mode))
+		out->size = 0; /* as on the ISO */
+	return rc < 0 ? rc : 0;
+}
+
+static int
+from_fs(struct view *v, const struct ufs_attr *a, struct view_node *out)
+{
+	from_ufs(a, out);
+	return v->staged ? from_staged(v, a, out) : 0;
 }
 
 /*
@@ -212,9 +261,7 @@ view_lookup(
 		return rc;
 	}
 	rc = path_lookup(v->fs, path, follow, &attr);
-	if (rc == 0)
-		from_ufs(&attr, out);
-	return rc;
+	return rc < 0 ? rc : from_fs(v, &attr, out);
 }
 
 /* -- directories ---------------------------------------------------------- */
@@ -330,9 +377,7 @@ view_get(struct view *v, const struct view_entry *entry, struct view_node *out)
 		return 0;
 	}
 	rc = ufs_getattr(v->fs, entry->ino, &attr);
-	if (rc == 0)
-		from_ufs(&attr, out);
-	return rc;
+	return rc < 0 ? rc : from_fs(v, &attr, out);
 }
 
 /* -- contents ------------------------------------------------------------- */
@@ -360,13 +405,15 @@ view_read(struct view *v, const struct view_node *node, uint64_t off, void *buf,
 {
 	if (v->iso != NULL)
 		return read_iso(v, node, off, buf, len);
+	if (node->on_iso)
+		return session_iso_read(v->session, &node->iso, off, buf, len);
 	return ufs_read(v->fs, node->id, off, buf, len);
 }
 
 int64_t
 view_seek(struct view *v, const struct view_node *node, uint64_t off, bool data)
 {
-	if (v->iso == NULL)
+	if (v->iso == NULL && !node->on_iso)
 		return ufs_seek(v->fs, node->id, off, data);
 	if (off >= node->size)
 		return -ENXIO;
@@ -406,6 +453,8 @@ view_map(struct view *v, const struct view_node *node, uint64_t off,
 {
 	if (v->iso != NULL)
 		return map_iso(v, node, off, out);
+	if (node->on_iso)
+		return -ENOTSUP;
 	return ufs_map(v->fs, node->id, off, out);
 }
 
@@ -503,7 +552,7 @@ view_xattrs(
 	struct xattr_names all = {0};
 	int rc;
 
-	if (v->fs == NULL)
+	if (v->fs == NULL || v->staged)
 		return 0;
 	rc = ufs_xattr_list(v->fs, node->id, collect, &all);
 	if (rc == -EOPNOTSUPP)

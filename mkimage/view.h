@@ -16,6 +16,7 @@ struct view_node {
 	struct timespec atime, mtime, ctime, birth;
 	bool has_birth;
 	struct iso_node iso; /* of an ISO's tree only */
+	bool on_iso;         /* staged, and the data is still the ISO's */
 };
 
 struct view_entry {
@@ -39,21 +40,22 @@ struct view_options {
 };
 
 struct view {
-	struct session *session; /* UFS */
+	struct session *session; /* UFS, or the ISO's tree as it was edited */
+	bool staged;             /* the latter */
 	struct image *image;     /* ISO */
 	struct ufs *fs;          /* either this */
 	struct iso *iso;         /* or that */
 };
 
 /*
- * Open address: of an image the base, of a session folder, or with a session,
- * the merged state as last flushed.  Errors are said.
+ * Open address: of an image the base, of a session folder or a mount, or with a
+ * session, what it has become until now.  Errors are said.
  */
 MUST_CHECK int view_open(
     const char *address, const struct view_options *options, struct view *v);
 void view_close(struct view *v);
 
-/* Whether address names a session or a mount, not an image: a directory. */
+/* Whether address names a session or a mount, or one's part, not an image. */
 bool view_is_session(const char *address);
 
 /*
@@ -89,7 +91,7 @@ struct blkdev *view_device(const struct view *v);
 
 /*
  * As ufs_map: where the stretch of a regular file that begins at byte off
- * lies.  -ENOTSUP: a file of an ISO that is not in one piece.
+ * lies.  -ENOTSUP: a file of an ISO that is not in one piece, or was staged.
  */
 MUST_CHECK int view_map(struct view *v, const struct view_node *node,
     uint64_t off, struct ufs_run *out);

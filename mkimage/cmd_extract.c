@@ -79,6 +79,7 @@ to_tar(struct extract *x, struct view *v, char **paths, int n)
 
 	if (strcmp(x->out, "-") != 0) {
 		rc = outfile_create(x->out, &o);
+		interrupts_end_at_once(); /* xz works on for many seconds */
 		if (rc == 0)
 			rc = blkdev_locate(outfile_dev(o), 0, &fd, &off);
 	}

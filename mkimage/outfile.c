@@ -23,7 +23,7 @@ struct outfile {
  * with the signals blocked.
  */
 static struct outfile *under_way;
-static volatile sig_atomic_t stop;
+static volatile sig_atomic_t stop, at_once;
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
 enum { NSIGNALS = sizeof(signals) / sizeof(*signals) };
@@ -37,12 +37,18 @@ interrupted(void)
 static void
 on_signal(int number)
 {
-	if (stop == 0) {
+	static const char text[] = "relive: interrupted, nothing written\n";
+
+	if (stop == 0 && at_once == 0) {
 		stop = 1;
 		return;
 	}
 	for (struct outfile *o = under_way; o != NULL; o = o->next)
 		(void)unlink(o->temporary);
+	if (stop == 0) {
+		(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+		_exit(1);
+	}
 	(void)signal(number, SIG_DFL);
 	(void)raise(number);
 }
@@ -70,6 +76,8 @@ interrupts_catch(void)
 		return;
 	done = true;
 	sigemptyset(&action.sa_mask);
+	/* The file that is under way matters, not who reads what we tell. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	for (int i = 0; i < NSIGNALS; i++) {
 		/* nohup(1) and shells without job control mean it */
 		if (sigaction(signals[i], NULL, &old) == 0 &&
@@ -77,6 +85,12 @@ interrupts_catch(void)
 			continue;
 		(void)sigaction(signals[i], &action, NULL);
 	}
+}
+
+void
+interrupts_end_at_once(void)
+{
+	at_once = 1;
 }
 
 static void

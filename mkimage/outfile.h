@@ -55,9 +55,15 @@ MUST_CHECK int outfile_not_input(const char *path, const char *input);
 
 /*
  * From now on SIGINT, SIGTERM and SIGHUP only set the flag of interrupted(); a
- * second one removes all outfiles and ends the program.
+ * second one removes all outfiles and ends the program.  SIGPIPE is ignored.
  */
 void interrupts_catch(void);
+
+/*
+ * The first one shall do that, said: where a library keeps the program for
+ * long, and there is nothing to put in order but outfiles.
+ */
+void interrupts_end_at_once(void);
 
 /* The user has asked us to stop. */
 bool interrupted(void);

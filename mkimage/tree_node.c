@@ -285,6 +285,18 @@ finish_entry(struct tree_job *job)
 	return 0;
 }
 
+/* A file of which a part is missing would pass for whole. */
+static void
+drop_part(struct tree_job *job)
+{
+	if (!job->t->to_disk || !S_ISREG(job->node.mode))
+		return;
+	(void)archive_write_finish_entry(job->t->archive);
+	if (unlink(job->path) < 0)
+		log_warn("'%s' is incomplete, and cannot be removed: %s",
+		    job->path, strerror(errno));
+}
+
 static int
 write_entry(struct tree_job *job)
 {
@@ -298,7 +310,9 @@ write_entry(struct tree_job *job)
 		return tree_said(t, job->path);
 	job->begun = true;
 	rc = write_contents(job);
-	if (rc == 0)
+	if (rc < 0)
+		drop_part(job);
+	else
 		rc = finish_entry(job);
 	if (rc == 0 && !linked && job->node.nlink > 1 &&
 	    !S_ISDIR(job->node.mode))

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "../imgfmt/log.h"
+#include "outfile.h"
 #include "tree_impl.h"
 
 enum {
@@ -38,6 +39,9 @@ tree_out_free(struct tree_out *t)
 {
 	if (t == NULL)
 		return;
+	/* What is not finished will be dropped: it need not be compressed. */
+	if (!t->finished && t->archive != NULL)
+		(void)archive_write_fail(t->archive);
 	archive_write_free(t->archive);
 	idmap_release(&t->links);
 	idmap_release(&t->dirs);
@@ -57,6 +61,7 @@ tree_out_directory(const char *dir, struct tree_out **out)
 
 	if (rc < 0)
 		return rc;
+	interrupts_catch();
 	if (mkdir(dir, 0777) < 0 && errno != EEXIST)
 		rc = -errno;
 	if (rc == 0 && chdir(dir) < 0)
@@ -344,6 +349,7 @@ tree_out_finish(struct tree_out *t, struct tree_out_counts *counts)
 {
 	int rc = archive_write_close(t->archive);
 
+	t->finished = true;
 	set_root_times(t);
 	*counts = t->counts;
 	return rc < ARCHIVE_WARN ? tree_said(t, "output") : 0;

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Long work: a progress bar on a terminal and nothing elsewhere; an interrupt
 # leaves nothing behind, neither files nor a locked session.
+# shellcheck disable=SC2016 # check evaluates what it is given
 . "$(dirname "$0")/lib.sh"
 need_root
 need_fuse
@@ -53,7 +54,52 @@ interrupted "extracting a tar stopped" INT "$work/here/x.tar.xz" \
 	"$relive" extract "$work/live.uzip" -o "$work/here/x.tar.xz"
 interrupted "converting stopped" INT "$work/here/x.uzip" \
 	"$relive" convert -q "$work/live.uzip.relive" -A lzma -C 9 -o "$work/here/x.uzip"
+
+# xz works on for many seconds at what it has been given.
+mkdir "$work/noise"
+head -c 70000000 /dev/urandom >"$work/noise/noise"
+"$relive" create -q -o "$work/noise.ufs" "$work/noise"
+"$relive" extract "$work/noise.ufs" -o "$work/here/x.tar.xz" 2>"$work/err" &
+pid=$!
+sleep 1
+kill -INT "$pid"
+check "extracting a tar.xz ends at once" wait_gone "$pid" 60
+check "and leaves nothing behind" test -z "$(ls -A "$work/here")"
+
+# To a directory: a file is whole, or not there.
+"$relive" extract -q "$work/noise.ufs" -o "$work/dir" 2>"$work/err" &
+pid=$!
+for ((i = 0; i < 1000; i++)); do
+	[ ! -s "$work/dir/noise" ] || break
+	sleep 0.002
+done
+kill -INT "$pid"
+wait "$pid"
+check "extracting to a directory stopped by SIGINT leaves no part of a file" \
+	eval '[ ! -e "$work/dir/noise" ] || cmp "$work/dir/noise" "$work/noise/noise"'
 set +m
+mkdir "$work/small"
+mount -t tmpfs -o size=16m none "$work/small"
+our_mounts+=("$work/small")
+"$relive" extract "$work/live.uzip" -o "$work/small/x" 2>"$work/err"
+check "nor does a full disk" eval '[ -s "$work/small/x/part1" ] &&
+	grep -q "No space" "$work/err" &&
+	(cd "$work/small/x" && find . -type f) >"$work/list" &&
+	(while read -r f; do
+		[ "$f" = ./etc/rc.conf ] ||
+			cmp "$work/small/x/$f" "$work/tree/$f" || exit 1
+	done <"$work/list")'
+
+# Who reads what is told may go away.
+{
+	sleep 0.2
+	"$relive" commit "$work/live.uzip" -A zstd -o "$work/here/x.uzip" 2>&1
+	echo $? >"$work/status"
+} | true
+check "commit goes on where nobody reads its remarks" eval \
+	'[ "$(cat "$work/status")" = 0 ] && "$relive" check -q "$work/here/x.uzip"'
+rm "$work/here/x.uzip"
+
 check "the session is as it was" \
 	test "$("$relive" cat "$work/live.uzip.relive" /etc/rc.conf)" = new
 check "and can be committed" \

@@ -146,6 +146,32 @@ overlay_read_id(const char *path, struct overlay_id *id)
 	return rc;
 }
 
+int
+overlay_is_edited(const char *path)
+{
+	scoped(blkdev_closep) struct blkdev *dev = NULL, *base = NULL;
+	struct overlay_file *file;
+	struct overlay_header h;
+	struct overlay_info info;
+	int rc = overlay_file_open(path, O_RDONLY, &file);
+
+	if (rc < 0)
+		return rc;
+	rc = overlay_header_read(file, &h);
+	if (rc == 0)
+		rc = blkdev_sparse_open(h.base_size, &base);
+	if (rc == 0)
+		rc = overlay_open_file(
+		    file, &h.id, base, OVERLAY_READ_ONLY, &dev);
+	if (rc < 0) {
+		file->ops->close(file);
+		return rc;
+	}
+	base = NULL;
+	overlay_info(dev, &info);
+	return info.transactions > 0;
+}
+
 /* Whether the next flush would leave this note anyway. */
 static bool
 has_note(const struct overlay *o, const void *note, size_t len)

@@ -55,6 +55,12 @@ MUST_CHECK int overlay_open(const char *path, const struct overlay_id *id,
 MUST_CHECK int overlay_read_id(const char *path, struct overlay_id *id);
 
 /*
+ * Whether the overlay at path has a completed transaction, whatever it belongs
+ * to: 1 or 0; errors as overlay_open's.
+ */
+MUST_CHECK int overlay_is_edited(const char *path);
+
+/*
  * A note of len bytes that the next flush stores with its transaction,
  * replacing the one before (the engine's list of unlinked open files).
  * -EFBIG: longer than OVERLAY_NOTE_MAX.

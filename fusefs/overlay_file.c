@@ -219,7 +219,8 @@ overlay_file_open(const char *path, int flags, struct overlay_file **out)
 		return -ENOMEM;
 	f->dir = open_dir(path);
 	if (f->dir >= 0)
-		f->fd = openat(f->dir, f->base, flags | O_CLOEXEC | O_NONBLOCK);
+		f->fd = openat(f->dir, f->base,
+		    flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	rc = f->dir < 0 ? f->dir : f->fd < 0 ? -errno : 0;
 	if (rc < 0) {
 		host_close(&f->file);

@@ -70,9 +70,27 @@ join_folder(struct opening *o)
 	session->dir = strdup(o->options->beside->dir);
 	if (session->dir == NULL)
 		return -ENOMEM;
-	session->folder =
-	    open(session->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return session->folder < 0 ? say_folder(session->dir, -errno) : 0;
+	session->folder = session_open_folder(session->dir);
+	return session->folder < 0 ? say_folder(session->dir, session->folder)
+				   : 0;
+}
+
+/* The folder is there: open it, under its real name. */
+static int
+open_claimed(struct opening *o)
+{
+	struct session *session = o->session;
+
+	if (o->options->dir != NULL) {
+		char *real = realpath(session->dir, NULL);
+
+		if (real == NULL)
+			return -errno;
+		free(session->dir);
+		session->dir = real;
+	}
+	session->folder = session_open_folder(session->dir);
+	return session->folder < 0 ? session->folder : 0;
 }
 
 /* Make the folder for a writer, open it and take its lock. */
@@ -81,7 +99,6 @@ claim_folder(struct opening *o)
 {
 	struct session *session = o->session;
 	struct stat st;
-	char *real;
 	int rc;
 
 	if (o->options->beside != NULL)
@@ -97,15 +114,9 @@ claim_folder(struct opening *o)
 		o->made_folder = true;
 	else if (errno != EEXIST)
 		return say_folder(session->dir, -errno);
-	real = realpath(session->dir, NULL);
-	if (real == NULL)
-		return say_folder(session->dir, -errno);
-	free(session->dir);
-	session->dir = real;
-	session->folder =
-	    open(session->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (session->folder < 0)
-		return say_folder(session->dir, -errno);
+	rc = open_claimed(o);
+	if (rc < 0)
+		return say_folder(session->dir, rc);
 	rc = session_folder_check(session->folder, session->dir, false);
 	if (rc < 0)
 		return rc;
@@ -130,12 +141,11 @@ look_into_folder(struct opening *o)
 	struct session *session = o->session;
 	int rc;
 
-	session->folder =
-	    open(session->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	session->folder = session_open_folder(session->dir);
+	if (session->folder == -ENOENT && o->options->dir == NULL)
+		return 0;
 	if (session->folder < 0)
-		return errno == ENOENT && o->options->dir == NULL
-		    ? 0
-		    : say_unreadable(session->dir, -errno);
+		return say_unreadable(session->dir, session->folder);
 	rc = o->options->wait ? session_settle(session->folder, session->dir)
 			      : 0;
 	return rc < 0 ? rc
@@ -213,7 +223,22 @@ say_overlay(const char *path, int rc, unsigned errors)
 }
 
 /* What the overlay file of the session has to do with its image. */
-enum relation { NO_OVERLAY, BELONGS, COMMITTED };
+enum relation { NO_OVERLAY = 0, BELONGS, COMMITTED };
+
+/* Whether the image is what the lines of verb say. */
+static bool
+is_one_of(const struct opening *o, const char *verb)
+{
+	const struct session *session = o->session;
+	const char *hex;
+
+	for (size_t i = 0;
+	     (hex = session_base_get(&o->base, verb, session->name, i)) != NULL;
+	     i++)
+		if (session_id_is(&session->id, hex))
+			return true;
+	return false;
+}
 
 static int
 compare_base(
@@ -221,23 +246,18 @@ compare_base(
 {
 	struct session *session = o->session;
 	unsigned errors = log_errors_said();
-	const char *hex;
 	int rc = overlay_read_id(overlay, made_for);
 
 	if (rc == -ENOENT)
 		return NO_OVERLAY;
 	if (rc < 0)
 		return say_overlay(overlay, rc, errors);
-	if (memcmp(made_for, &session->id, sizeof(*made_for)) == 0)
+	if (session_id_same(&session->id, made_for))
 		return BELONGS;
-	hex = session_base_get(&o->base, "next", session->name, 0);
-	if (hex != NULL && session_id_is(&session->id, hex))
+	if (is_one_of(o, "next"))
 		return COMMITTED;
-	for (size_t i = 0; (hex = session_base_get(
-				&o->base, "also", session->name, i)) != NULL;
-	     i++)
-		if (session_id_is(&session->id, hex))
-			return BELONGS;
+	if (is_one_of(o, "also"))
+		return BELONGS;
 	log_error(
 	    "the session '%s' belongs to another image than what is at "
 	    "'%s' now; bring that one back, or drop the session's changes "
@@ -327,6 +347,9 @@ add_overlay(struct opening *o)
 		rc = unlink(path) < 0 ? say_folder(session->dir, -errno)
 				      : NO_OVERLAY;
 	}
+	if (rc == NO_OVERLAY && o->options->dir != NULL)
+		rc = session_base_check(
+		    &o->base, session->dir, session->image->path);
 	if (rc == NO_OVERLAY && writer) {
 		id = session->id;
 		rc = begin_overlay(o, path);

@@ -106,6 +106,12 @@ MUST_CHECK int session_finish(struct session *session);
 MUST_CHECK int session_discard(const char *address, const char *dir);
 
 /*
+ * Whether the session beside the image at path has edits: 1; 0: not, or it is
+ * the one in but (a real path, or NULL).  What cannot be read counts as edited.
+ */
+MUST_CHECK int session_beside(const char *path, const char *but);
+
+/*
  * Where address is mounted read-write at present, and not privately: 1, the
  * mount point in buf; 0: nowhere.  -errno, said where address leads nowhere.
  */
@@ -151,6 +157,12 @@ MUST_CHECK int session_watch(
  * Wait until it has released the session.  -EIO, said: its last flush failed.
  */
 MUST_CHECK int session_watch_end(struct session_watch *watch);
+
+/*
+ * For commit --in-place: whether no image was edited that lies within session's
+ * or has it within, whose edits would lose their base.  0; -EBUSY, said.
+ */
+MUST_CHECK int session_check_nested(const struct session *session);
 
 /*
  * For commit --in-place, with the lock held: record durably that the base

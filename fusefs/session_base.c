@@ -84,6 +84,23 @@ session_base_drop(struct session_base *base, const char *verb, const char *name)
 	base->n = kept;
 }
 
+int
+session_base_check(
+    const struct session_base *base, const char *dir, const char *path)
+{
+	const char *recorded = session_base_get(base, "path", "", 0);
+	struct stat before, now;
+
+	if (recorded == NULL || strcmp(recorded, path) == 0 ||
+	    stat(recorded, &before) < 0 || stat(path, &now) < 0 ||
+	    (before.st_dev == now.st_dev && before.st_ino == now.st_ino))
+		return 0;
+	log_error("the session '%s' is that of '%s': name another folder for "
+		  "'%s'",
+	    dir, recorded, path);
+	return -EINVAL;
+}
+
 static int
 parse_line(struct session_base *base, char *text)
 {
@@ -123,17 +140,44 @@ parse(struct session_base *base, FILE *f)
 }
 
 int
+session_open_file(int folder, const char *name, int flags)
+{
+	int fd =
+	    openat(folder, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return fd;
+	(void)close(fd);
+	return -EINVAL;
+}
+
+int
+session_create_file(int folder, const char *name)
+{
+	int fd;
+
+	if (unlinkat(folder, name, 0) < 0 && errno != ENOENT)
+		return -errno;
+	fd = openat(folder, name,
+	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+int
 session_base_read(int folder, struct session_base *out)
 {
-	int fd = openat(folder, "base", O_RDONLY | O_CLOEXEC);
+	int fd = session_open_file(folder, "base", O_RDONLY);
 	scoped(fileclosep) FILE *f = NULL;
 	int rc;
 
 	*out = (struct session_base){0};
-	if (fd < 0 && errno == ENOENT)
+	if (fd == -ENOENT)
 		return 0;
 	f = fd < 0 ? NULL : fdopen(fd, "r");
-	rc = f == NULL ? -errno : parse(out, f);
+	rc = fd < 0 ? fd : f == NULL ? -errno : parse(out, f);
 	if (rc < 0) {
 		log_error("the session's file 'base' cannot be read: %s",
 		    rc == -EINVAL ? "not of this version" : strerror(-rc));
@@ -162,9 +206,8 @@ int
 session_base_write(int folder, const struct session_base *base)
 {
 	static const char temporary[] = "base.new";
-	int fd = openat(
-	    folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int rc = fd < 0 ? -errno : write_text(fd, base);
+	int fd = session_create_file(folder, temporary);
+	int rc = fd < 0 ? fd : write_text(fd, base);
 
 	if (rc == 0 && renameat(folder, temporary, folder, "base") < 0)
 		rc = -errno;

@@ -28,7 +28,7 @@ static bool
 comes_before_base(const char *file)
 {
 	static const char *const names[] = {
-	    ".", "..", "lock", "mount", "base.new", "lost+found"};
+	    ".", "..", "lock", "mount", "mount.new", "base.new", "lost+found"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(file, names[i]) == 0)
@@ -74,15 +74,20 @@ session_remove_inflated(int folder)
 			(void)unlinkat(folder, entry->d_name, 0);
 }
 
-/* NAME.overlay (also while it is being rewritten), NAME.HASH.inflated. */
+/*
+ * NAME.overlay, .NAME.overlay.new (being rewritten when its daemon was killed),
+ * NAME.HASH.inflated.
+ */
 static bool
 is_file_of(const char *file, const char *name)
 {
 	size_t len = strlen(name);
 
-	return strncmp(file, name, len) == 0 && file[len] == '.' &&
-	    (strncmp(file + len, ".overlay", 8) == 0 ||
-		ends_with(file + len, ".inflated"));
+	if (strncmp(file, name, len) == 0 && file[len] == '.')
+		return strcmp(file + len, ".overlay") == 0 ||
+		    ends_with(file + len, ".inflated");
+	return *file == '.' && strncmp(file + 1, name, len) == 0 &&
+	    strcmp(file + 1 + len, ".overlay.new") == 0;
 }
 
 /*
@@ -139,7 +144,7 @@ static int
 remove_folder(int folder, const char *dir)
 {
 	static const char *const files[] = {
-	    "base", "base.new", "mount", "lock"};
+	    "base", "base.new", "mount", "mount.new", "lock"};
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		if (unlinkat(folder, files[i], 0) < 0 && errno != ENOENT)
@@ -149,30 +154,46 @@ remove_folder(int folder, const char *dir)
 	return 0;
 }
 
+/* Remove all that is of the image, or of what lies in it at inner. */
 static int
-discard_locked(const struct session_place *place, int folder)
+discard_files(
+    const struct session_place *place, int folder, struct session_base *base)
 {
 	bool all = place->inner[0] == '\0' || place->derived;
-	struct session_base base;
 	char name[NAME_MAX + 1];
+	int rc = 0;
+
+	image_overlay_name(place->inner, name);
+	if (!all && session_base_get(base, "image", name, 0) == NULL) {
+		log_error("the session '%s' has nothing of '%s'", place->dir,
+		    place->inner);
+		return -EINVAL;
+	}
+	if (all)
+		rc = drop_all(folder, base);
+	if (rc >= 0)
+		rc = remove_files(folder, name, true);
+	if (rc > 0) {
+		session_base_drop(base, NULL, name);
+		rc = session_base_write(folder, base);
+	} else if (rc == 0)
+		rc = remove_folder(folder, place->dir);
+	return rc;
+}
+
+/* named: the folder was, apart from the image. */
+static int
+discard_locked(const struct session_place *place, int folder, bool named)
+{
+	struct session_base base;
 	int rc = session_base_read(folder, &base);
 
 	if (rc < 0)
 		return rc;
-	image_overlay_name(place->inner, name);
-	if (!all && session_base_get(&base, "image", name, 0) == NULL) {
-		log_error("the session '%s' has nothing of '%s'", place->dir,
-		    place->inner);
-		rc = -EINVAL;
-	} else if (all)
-		rc = drop_all(folder, &base);
-	if (rc >= 0)
-		rc = remove_files(folder, name, true);
-	if (rc > 0) {
-		session_base_drop(&base, NULL, name);
-		rc = session_base_write(folder, &base);
-	} else if (rc == 0)
-		rc = remove_folder(folder, place->dir);
+	if (named)
+		rc = session_base_check(&base, place->dir, place->path);
+	if (rc == 0)
+		rc = discard_files(place, folder, &base);
 	session_base_release(&base);
 	if (rc < 0 && rc != -EINVAL)
 		log_error("'%s': %s", place->dir, strerror(-rc));
@@ -188,9 +209,9 @@ session_discard(const char *address, const char *dir)
 
 	if (rc < 0)
 		return rc;
-	folder = open(place.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	folder = session_open_folder(place.dir);
 	if (folder < 0) {
-		rc = -errno;
+		rc = folder;
 		log_error("'%s' has no session: '%s': %s", address, place.dir,
 		    strerror(-rc));
 	} else
@@ -198,9 +219,41 @@ session_discard(const char *address, const char *dir)
 	if (rc >= 0)
 		rc = lock = session_lock(folder, place.dir, false);
 	if (rc >= 0)
-		rc = discard_locked(&place, folder);
+		rc = discard_locked(&place, folder, dir != NULL);
 	session_place_release(&place);
 	return rc;
+}
+
+/* -- what would lose its base ---------------------------------------------- */
+
+int
+session_beside(const char *path, const char *but)
+{
+	scoped(freep) char *real = realpath(path, NULL), *dir = NULL;
+	scoped(closedirp) DIR *folder = NULL;
+	const struct dirent *entry;
+
+	if (real == NULL) /* there is no such image */
+		return 0;
+	if (asprintf(&dir, "%s.relive", real) < 0) {
+		dir = NULL;
+		return -ENOMEM;
+	}
+	if (but != NULL && strcmp(dir, but) == 0)
+		return 0;
+	folder = opendir(dir);
+	if (folder == NULL)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : 1;
+	while ((entry = readdir(folder)) != NULL) {
+		scoped(freep) char *file = session_file(dir, entry->d_name, "");
+
+		if (file == NULL)
+			return -ENOMEM;
+		if (ends_with(entry->d_name, ".overlay") &&
+		    overlay_is_edited(file) != 0)
+			return 1;
+	}
+	return 0;
 }
 
 /* -- commit --in-place ----------------------------------------------------- */
@@ -240,6 +293,46 @@ overlap(const char *a, const char *b)
 	    (both == 0 || *rest == '\0' || *rest == ':');
 }
 
+/* Line i: of an image that is not apart from session's. */
+static bool
+is_nested(
+    const struct session_base *base, size_t i, const struct session *session)
+{
+	return strcmp(base->line[i].verb, "image") == 0 &&
+	    strcmp(base->line[i].name, session->name) != 0 &&
+	    overlap(base->line[i].value, session->image->inner);
+}
+
+static int
+check_line(
+    const struct session_base *base, size_t i, const struct session *session)
+{
+	scoped(freep) char *path =
+	    session_file(session->dir, base->line[i].name, ".overlay");
+	int rc = path == NULL ? -ENOMEM : overlay_is_edited(path);
+
+	if (rc == 0 || rc == -ENOENT)
+		return 0;
+	log_error("'%s%s%s' was edited too, and would lose its base: commit "
+		  "or discard that first",
+	    session->image->path, base->line[i].value[0] == '\0' ? "" : ":",
+	    base->line[i].value);
+	return -EBUSY;
+}
+
+int
+session_check_nested(const struct session *session)
+{
+	struct session_base base;
+	int rc = session_base_read(session->folder, &base);
+
+	for (size_t i = 0; rc == 0 && i < base.n; i++)
+		if (is_nested(&base, i, session))
+			rc = check_line(&base, i, session);
+	session_base_release(&base);
+	return rc;
+}
+
 /*
  * What line i says of another part of the same file: its overlay goes with
  * this commit too ("next"), or is kept for where the commit moves it ("also").
@@ -274,12 +367,6 @@ record_others(struct session_base *base, const struct session *session,
 	size_t n;
 	int rc = 0;
 
-	for (size_t i = 0; whole && i < base->n;)
-		if (strcmp(base->line[i].verb, "next") == 0) {
-			session_base_drop(base, "next", base->line[i].name);
-			i = 0;
-		} else
-			i++;
 	n = base->n;
 	for (size_t i = 0; i < n && rc == 0; i++)
 		rc = record_other(base, i, session, path, whole);

@@ -23,6 +23,13 @@ MUST_CHECK int session_place_find(
     const char *address, const char *dir, bool gone, struct session_place *out);
 void session_place_release(struct session_place *place);
 
+/*
+ * Open a session's folder: the fd, or -errno.  No symbolic link is followed,
+ * which somebody else may have put beside an image: what a user names is to be
+ * resolved before.
+ */
+MUST_CHECK int session_open_folder(const char *dir);
+
 /* -- session_base.c: the "base" file --------------------------------------- */
 
 /*
@@ -42,11 +49,27 @@ struct session_base {
 	struct session_line *line;
 };
 
+/*
+ * Files of a session may lie in a folder of somebody who wishes us ill: no
+ * symbolic link is followed, and nothing but a regular file is read.  The fd;
+ * -EINVAL: it is something else; others of open(2).
+ */
+MUST_CHECK int session_open_file(int folder, const char *name, int flags);
+/* A new one, to be written, in the place of what has the name. */
+MUST_CHECK int session_create_file(int folder, const char *name);
+
 /* Read the file in folder; one that is not there is empty.  Errors are said. */
 MUST_CHECK int session_base_read(int folder, struct session_base *out);
 /* Replace the file, durably.  Errors are said. */
 MUST_CHECK int session_base_write(int folder, const struct session_base *base);
 void session_base_release(struct session_base *base);
+
+/*
+ * Whether the session in dir may be that of the host file at path: -EINVAL,
+ * said, if it is another one's that is still where it was.
+ */
+MUST_CHECK int session_base_check(
+    const struct session_base *base, const char *dir, const char *path);
 
 /* The i-th value of verb and name (NULL: any name), or NULL. */
 const char *session_base_get(const struct session_base *base, const char *verb,
@@ -60,8 +83,10 @@ void session_base_drop(
 /* -- session_id.c ---------------------------------------------------------- */
 
 void session_id_to_hex(const struct overlay_id *id, char hex[SESSION_ID_HEX]);
-/* Whether hex is that identity. */
+/* Whether hex, or other, is that identity. */
 bool session_id_is(const struct overlay_id *id, const char *hex);
+bool session_id_same(
+    const struct overlay_id *id, const struct overlay_id *other);
 
 /* -- session_lock.c -------------------------------------------------------- */
 

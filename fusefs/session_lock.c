@@ -39,8 +39,8 @@ static int
 try_lock(int folder, int flags, int how)
 {
 	for (;;) {
-		int fd = openat(
-		    folder, "lock", flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+		int fd = openat(folder, "lock",
+		    flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 		int rc;
 
 		if (fd < 0)
@@ -159,13 +159,13 @@ session_settle(int folder, const char *dir)
 int
 session_read_mount(int folder, struct session_mount *out)
 {
-	int fd = openat(folder, "mount", O_RDONLY | O_CLOEXEC);
+	int fd = session_open_file(folder, "mount", O_RDONLY);
 	scoped(fileclosep) FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 	char line[PATH_MAX];
 
 	*out = (struct session_mount){0};
 	if (f == NULL)
-		return -errno;
+		return fd < 0 ? fd : -errno;
 	while (fgets(line, sizeof(line), f) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
 		if (strncmp(line, "pid ", 4) == 0)
@@ -182,19 +182,23 @@ session_read_mount(int folder, struct session_mount *out)
 	return out->pid > 0 ? 0 : -ENOENT;
 }
 
+/* Where it cannot be written, what it said stays. */
 static int
 write_mount(int folder, const char *text)
 {
-	int fd = openat(
-	    folder, "mount", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = session_create_file(folder, "mount.new");
 	size_t len = strlen(text);
 	int rc = 0;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (write(fd, text, len) != (ssize_t)len)
 		rc = errno != 0 ? -errno : -EIO;
 	(void)close(fd);
+	if (rc == 0 && renameat(folder, "mount.new", folder, "mount") < 0)
+		rc = -errno;
+	if (rc < 0)
+		(void)unlinkat(folder, "mount.new", 0);
 	return rc;
 }
 
@@ -241,7 +245,7 @@ open_held(const char *address, const char *dir, int *folder,
 
 	if (rc < 0)
 		return rc;
-	*folder = open(place.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*folder = session_open_folder(place.dir);
 	if (*folder >= 0 && session_is_locked(*folder) > 0 &&
 	    session_read_mount(*folder, mount) == 0)
 		rc = 1;

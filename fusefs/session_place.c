@@ -103,6 +103,14 @@ session_mount_source(
 
 /* -- session folders ------------------------------------------------------- */
 
+int
+session_open_folder(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 static bool
 is_folder(const char *path)
 {
@@ -183,10 +191,10 @@ place_of_folder(struct session_place *place, bool gone)
 
 	place->dir = place->path;
 	place->path = NULL;
-	folder = open(place->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	folder = session_open_folder(place->dir);
 	if (folder < 0) {
-		log_error("'%s': %s", place->dir, strerror(errno));
-		return -errno;
+		log_error("'%s': %s", place->dir, strerror(-folder));
+		return folder;
 	}
 	rc = session_base_read(folder, &base);
 	if (rc < 0)

@@ -214,6 +214,25 @@ is_whole(const struct commit *c)
 }
 
 /*
+ * Other edits of the image, which would lose their base: those of the session
+ * beside it, where another one is committed, and those of images that lie one
+ * within the other, which cannot be committed together.  0; -EBUSY, said.
+ */
+static int
+check_replaceable(const struct commit *c)
+{
+	int rc = session_beside(c->image->path, c->session->dir);
+
+	if (rc > 0) {
+		log_error("'%s' has another session, which would lose its "
+			  "base: commit or discard that one first",
+		    c->image->path);
+		rc = -EBUSY;
+	}
+	return rc < 0 ? rc : session_check_nested(c->session);
+}
+
+/*
  * The order is what makes it safe: the new image whole on disk, then its
  * identity in the session, then the rename, then the overlay goes.
  */
@@ -225,6 +244,8 @@ write_in_place(struct commit *c)
 	int rc = check_size(c);
 
 	c->where = c->image->path;
+	if (rc == 0)
+		rc = check_replaceable(c);
 	if (rc == 0)
 		rc = outfile_create(c->image->path, &out);
 	if (rc == 0)

@@ -63,15 +63,7 @@ open_plain(struct conversion *c)
 static void
 warn_of_session(const struct conversion *c)
 {
-	scoped(freep) char *path = NULL;
-	char name[NAME_MAX + 1];
-
-	image_overlay_name(c->image->inner, name);
-	if (asprintf(&path, "%s.relive/%s.overlay", c->image->path, name) < 0) {
-		path = NULL;
-		return;
-	}
-	if (access(path, F_OK) == 0)
+	if (session_beside(c->image->path, NULL) > 0)
 		log_warn("what was edited in '%s.relive' is not converted: "
 			 "name that folder to have it in",
 		    c->image->path);

@@ -1,6 +1,5 @@
 #include "outfile.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../fusefs/session.h"
 #include "../imgfmt/log.h"
 
 struct outfile {
@@ -283,38 +283,22 @@ outfile_commit(struct outfile *o)
 	return rc;
 }
 
-/* Whether path is an image with edits in a session beside it (session.h). */
-static bool
-has_session(const char *path)
-{
-	scoped(freep) char *real = realpath(path, NULL), *folder = NULL;
-	bool found = false;
-	struct dirent *d;
-	DIR *dir;
-
-	if (real == NULL || asprintf(&folder, "%s.relive", real) < 0) {
-		folder = NULL;
-		return false;
-	}
-	dir = opendir(folder);
-	while (dir != NULL && !found && (d = readdir(dir)) != NULL)
-		found = strstr(d->d_name, ".overlay") != NULL;
-	if (dir != NULL)
-		(void)closedir(dir);
-	return found;
-}
-
 int
 outfile_not_input(const char *path, const char *input)
 {
 	struct stat a, b;
+	int rc;
 
-	if (has_session(path)) {
+	rc = session_beside(path, NULL);
+	if (rc > 0) {
 		log_error("'%s' has a session, which would lose its base: "
-			  "commit or discard it, or choose another output",
+			  "commit it --in-place or discard it, or choose "
+			  "another output",
 		    path);
 		return -EBUSY;
 	}
+	if (rc < 0)
+		return rc;
 	if (stat(path, &a) < 0 || stat(input, &b) < 0 || a.st_dev != b.st_dev ||
 	    a.st_ino != b.st_ino)
 		return 0;

@@ -5,6 +5,7 @@
  *	eio     any call, with EIO
  *	enospc  one that may need room, with ENOSPC
  *	short   a read or write of more than a byte, which does half of it
+ *	kill    one that does not just read: the program is killed before it
  *
  * All after it succeed.  What failed is added to $FAULT_LOG, a line each.
  * Files are known by how they were opened, so that nothing needs /proc.
@@ -13,6 +14,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -24,7 +26,7 @@
 
 enum { FDS = 1000, LOG_FD = FDS, READS = 1, WRITES = 2, NEEDS_ROOM = 4 };
 
-static enum { NONE, EIO_ALL, NO_SPACE, SHORT } how;
+static enum { NONE, EIO_ALL, NO_SPACE, SHORT, KILL } how;
 static const char *dir;
 static size_t dir_len;
 static atomic_long left;
@@ -47,6 +49,7 @@ begin(void)
 	close(fd);
 	how = strcmp(text, "eio") == 0   ? EIO_ALL
 	    : strcmp(text, "short") == 0 ? SHORT
+	    : strcmp(text, "kill") == 0  ? KILL
 					 : NO_SPACE;
 }
 
@@ -76,12 +79,15 @@ strikes(const char *call, int kind)
 	int n;
 
 	if ((how == NO_SPACE && !(kind & NEEDS_ROOM)) ||
-	    (how == SHORT && !(kind & (READS | WRITES))) || left <= 0 ||
+	    (how == SHORT && !(kind & (READS | WRITES))) ||
+	    (how == KILL && kind == READS) || left <= 0 ||
 	    atomic_fetch_sub(&left, 1) != 1)
 		return false;
 	n = snprintf(line, sizeof(line), "%s\n", call);
 	if (write(LOG_FD, line, (size_t)n) != n)
 		abort();
+	if (how == KILL)
+		(void)raise(SIGKILL);
 	errno = how == NO_SPACE ? ENOSPC : EIO;
 	return how != SHORT;
 }

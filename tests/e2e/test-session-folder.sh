@@ -38,6 +38,52 @@ check "but can become one" eval 'mount_at "$mnt" "$img" --session "$work/empty" 
 	echo new >"$mnt/new" && umount_at "$mnt" &&
 	[ "$("$relive" cat "$img" --session "$work/empty" /new)" = new ]'
 
+# -- in somebody else's folder ---------------------------------------------------
+# What root mounts may lie beside traps: nothing is written through a link, and
+# nothing waits for a pipe.
+cp "$img" "$work/trap.uzip"
+trap=$work/trap.uzip.relive
+echo precious >"$work/victim"
+for name in base.new mount mount.new lock; do
+	mkdir "$trap"
+	ln -s "$work/victim" "$trap/$name"
+	# It may be refused or done.
+	timeout 20 "$relive" mount "$work/trap.uzip" "$mnt" 2>"$work/err"
+	status=$?
+	our_mounts+=("$mnt")
+	check "a link $name is not followed" eval '[ "$status" != 124 ] &&
+		[ "$(cat "$work/victim")" = precious ]'
+	mountpoint -q "$mnt" && umount_at "$mnt"
+	rm -rf "$trap"
+done
+for name in base mount lock; do
+	mkdir "$trap"
+	mkfifo "$trap/$name"
+	timeout 20 "$relive" status "$work/trap.uzip" >"$work/out" 2>&1
+	check "status does not wait for a pipe $name" test $? != 124
+	timeout 20 "$relive" discard "$work/trap.uzip" >"$work/out" 2>&1
+	check "nor does discard" test $? != 124
+	rm -rf "$trap"
+done
+mkdir "$work/private"
+ln -s "$work/private" "$trap"
+refuse "a link to a folder is none" 1 'trap.uzip.relive' \
+	"$relive" mount "$work/trap.uzip" "$mnt"
+check "nothing is written there" test -z "$(ls -A "$work/private")"
+rm "$trap"
+mount_at "$mnt" "$work/trap.uzip" && echo new >"$mnt/new" && umount_at "$mnt"
+mv "$trap/image.overlay" "$work/overlay"
+ln -s "$work/overlay" "$trap/image.overlay"
+refuse "nor is a link an overlay" 1 'image.overlay' \
+	"$relive" mount "$work/trap.uzip" "$mnt"
+rm -rf "$trap"
+
+# -- what a killed compaction leaves ------------------------------------------
+mount_at "$mnt" "$work/trap.uzip" && echo new >"$mnt/new" && umount_at "$mnt"
+cp "$trap/image.overlay" "$trap/.image.overlay.new"
+check "discard removes what a killed daemon left" eval \
+	'"$relive" discard "$work/trap.uzip" && [ ! -e "$trap" ]'
+
 # -- the same address, whichever command --------------------------------------
 mkdir -p "$work/top/uzip" "$work/top/boot"
 cp "$img" "$work/top/uzip/usr.uzip"

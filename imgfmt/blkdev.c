@@ -303,6 +303,43 @@ blkdev_copy(struct blkdev *from, uint64_t from_off, struct blkdev *to,
 	    to_off + head + mid, len - head - mid);
 }
 
+/* Where the next data at or after off begins, and how long it is; 0: none. */
+static uint64_t
+next_data(struct blkdev *dev, uint64_t *off, uint64_t end)
+{
+	uint64_t file_off;
+	off_t data, hole;
+	int fd;
+
+	if (blkdev_locate(dev, *off, &fd, &file_off) < 0)
+		return end - *off;
+	data = lseek(fd, (off_t)file_off, SEEK_DATA);
+	if (data < 0 && errno == ENXIO)
+		return 0;
+	hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
+	if (hole <= data) /* this host cannot tell */
+		return end - *off;
+	if ((uint64_t)data - file_off >= end - *off)
+		return 0;
+	*off += (uint64_t)data - file_off;
+	return (uint64_t)(hole - data) < end - *off ? (uint64_t)(hole - data)
+						    : end - *off;
+}
+
+int
+blkdev_copy_data(struct blkdev *from, uint64_t from_off, struct blkdev *to,
+    uint64_t to_off, uint64_t len)
+{
+	uint64_t off = from_off, end = from_off + len, n;
+	int rc = check_copy(from, from_off, to, to_off, len);
+
+	while (rc == 0 && off < end && (n = next_data(from, &off, end)) > 0) {
+		rc = blkdev_copy(from, off, to, to_off + (off - from_off), n);
+		off += n;
+	}
+	return rc;
+}
+
 struct blkdev *
 blkdev_ref(struct blkdev *dev)
 {

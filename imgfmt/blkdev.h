@@ -179,6 +179,13 @@ bool blkdev_copies_well(struct blkdev *from, struct blkdev *to);
 MUST_CHECK int blkdev_copy(struct blkdev *from, uint64_t from_off,
     struct blkdev *to, uint64_t to_off, uint64_t len);
 
+/*
+ * The same but for holes in the file that from is: where to reads as zeroes, or
+ * as from does.
+ */
+MUST_CHECK int blkdev_copy_data(struct blkdev *from, uint64_t from_off,
+    struct blkdev *to, uint64_t to_off, uint64_t len);
+
 /* One more owner of dev; returns dev.  Each owner closes it once. */
 struct blkdev *blkdev_ref(struct blkdev *dev);
 

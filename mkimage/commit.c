@@ -164,7 +164,8 @@ write_container(struct commit *c, struct blkdev *out)
 	if (is_as_base(c)) {
 		rc = blkdev_resize(out, file->size);
 		c->report_new = c->report_base;
-		return rc < 0 ? rc : blkdev_copy(file, 0, out, 0, file->size);
+		return rc < 0 ? rc
+			      : blkdev_copy_data(file, 0, out, 0, file->size);
 	}
 	if (parts_any(&c->parts))
 		return commit_write_whole(c, !is_kept(c), out);

@@ -40,7 +40,7 @@ patch_base(struct commit *c, struct blkdev *out, uint64_t base)
 	    from->size < c->merged->size ? from->size : c->merged->size;
 	struct blkdev_change change;
 	uint64_t off = 0;
-	int rc = blkdev_copy(from, 0, out, base, len);
+	int rc = blkdev_copy_data(from, 0, out, base, len);
 
 	while (
 	    rc == 0 && (rc = blkdev_next_change(c->merged, off, &change)) > 0) {

@@ -84,7 +84,7 @@ write_disk(
 	int rc = blkdev_resize(out, disk->dev->size);
 
 	if (rc == 0)
-		rc = blkdev_copy(disk->dev, 0, out, 0, disk->dev->size);
+		rc = blkdev_copy_data(disk->dev, 0, out, 0, disk->dev->size);
 	if (rc < 0)
 		return rc;
 	rc = blkdev_slice_open(
@@ -147,7 +147,7 @@ write_nested(
 	int rc = blkdev_resize(out, disk->size);
 
 	if (rc == 0)
-		rc = blkdev_copy(disk, 0, out, 0, disk->size);
+		rc = blkdev_copy_data(disk, 0, out, 0, disk->size);
 	if (rc < 0)
 		return rc;
 	rc = blkdev_slice_open(

@@ -114,4 +114,24 @@ check "holds the edit" eval \
 check "is clean" "$relive" check "$work/new.img"
 check "and the partition table is what it was" cmp -n $((1 << 20)) \
 	"$work/disk.img" "$work/new.img"
+# -- holes --------------------------------------------------------------------
+# A sparse base stays sparse, in a folder that has no room for its holes.
+mkdir "$work/room" "$work/few"
+mount -t tmpfs -o size=24m none "$work/room"
+our_mounts+=("$work/room")
+seq 100 >"$work/few/seq"
+"$relive" create -q -o "$work/room/big.ufs" --size 1G "$work/few"
+check "commit of a sparse image, nothing edited" eval \
+	'"$relive" mount -q "$work/room/big.ufs" "$mnt" && our_mounts+=("$mnt") &&
+	umount_at "$mnt" && "$relive" commit -q "$work/room/big.ufs" -o "$work/room/same.ufs" &&
+	cmp "$work/room/big.ufs" "$work/room/same.ufs" && rm "$work/room/same.ufs"'
+check "and edited" eval 'mount_at "$mnt" "$work/room/big.ufs" &&
+	echo new >"$mnt/new" && umount_at "$mnt" &&
+	"$relive" commit -q "$work/room/big.ufs" -o "$work/room/new.ufs" &&
+	"$relive" check -q "$work/room/new.ufs" &&
+	[ "$("$relive" cat "$work/room/new.ufs" /new)" = new ] &&
+	"$relive" cat "$work/room/new.ufs" /seq | cmp - "$work/few/seq"'
+check "and in place" eval '"$relive" commit -q "$work/room/big.ufs" --in-place &&
+	cmp "$work/room/big.ufs" "$work/room/new.ufs"'
+
 end

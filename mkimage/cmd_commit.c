@@ -4,6 +4,7 @@
 #include "../imgfmt/log.h"
 #include "commands.h"
 #include "commit.h"
+#include "outfile.h"
 #include "uzip_args.h"
 
 enum {
@@ -96,7 +97,7 @@ take_uzip_args(struct commit_options *opt, const struct uzip_args *args)
 static bool
 is_same(const char *a, const char *b)
 {
-	return a != NULL && b != NULL && strcmp(a, b) == 0;
+	return a != NULL && b != NULL && outfile_same(a, b);
 }
 
 static int

@@ -26,7 +26,10 @@ static struct outfile *under_way;
 static volatile sig_atomic_t stop, at_once;
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
-enum { NSIGNALS = sizeof(signals) / sizeof(*signals) };
+enum {
+	NSIGNALS = sizeof(signals) / sizeof(*signals),
+	LINKS_MAX = 32,
+};
 
 bool
 interrupted(void)
@@ -115,6 +118,29 @@ delist(struct outfile *o)
 	hold_signals(false);
 }
 
+/* Where a file made at path will be: a link may lead to what is not there. */
+static char *
+follow_links(const char *path)
+{
+	char *at = strdup(path), target[PATH_MAX];
+	ssize_t n = 0;
+
+	for (int i = 0; i < LINKS_MAX && at != NULL &&
+	     (n = readlink(at, target, sizeof(target) - 1)) >= 0;
+	     i++) {
+		scoped(freep) char *link = at;
+		const char *slash = strrchr(link, '/');
+
+		target[n] = '\0';
+		if (*target == '/' || slash == NULL)
+			at = strdup(target);
+		else if (asprintf(&at, "%.*s/%s", (int)(slash - link), link,
+			     target) < 0)
+			at = NULL;
+	}
+	return at;
+}
+
 /* Where path really is, and the mode and owner its file should have. */
 static int
 resolve(const char *path, char **real, struct stat *like)
@@ -133,7 +159,7 @@ resolve(const char *path, char **real, struct stat *like)
 		*like = (struct stat){.st_mode = 0666 & ~mask,
 		    .st_uid = geteuid(),
 		    .st_gid = (gid_t)-1};
-		*real = strdup(path);
+		*real = follow_links(path);
 	} else {
 		return -errno;
 	}
@@ -281,6 +307,27 @@ outfile_commit(struct outfile *o)
 		    strerror(-rc));
 	outfile_abort(o);
 	return rc;
+}
+
+bool
+outfile_same(const char *a, const char *b)
+{
+	scoped(freep) char *first = follow_links(a), *second = follow_links(b);
+	scoped(freep) char *dir = NULL, *other = NULL;
+	struct stat in, in_other;
+	const char *name, *other_name;
+
+	if (first == NULL || second == NULL)
+		return false;
+	dir = strdup(first);
+	other = strdup(second);
+	if (dir == NULL || other == NULL || stat(dirname(dir), &in) < 0 ||
+	    stat(dirname(other), &in_other) < 0)
+		return false;
+	name = basename(first);
+	other_name = basename(second);
+	return in.st_dev == in_other.st_dev && in.st_ino == in_other.st_ino &&
+	    strcmp(name, other_name) == 0;
 }
 
 int

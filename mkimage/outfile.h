@@ -46,6 +46,9 @@ outfile_abortp(struct outfile **o)
 	outfile_abort(*o);
 }
 
+/* Whether both name one file, which need not be there. */
+bool outfile_same(const char *a, const char *b);
+
 /*
  * Whether path may be written from input, said where not.  -EINVAL: they are
  * the same file, which would be lost; -EBUSY: path is an image with a session,

@@ -134,4 +134,18 @@ check "and edited" eval 'mount_at "$mnt" "$work/room/big.ufs" &&
 check "and in place" eval '"$relive" commit -q "$work/room/big.ufs" --in-place &&
 	cmp "$work/room/big.ufs" "$work/room/new.ufs"'
 
+# -- outputs that are links, or two names of one --------------------------------
+new=$work/room/new.ufs
+mkdir "$work/elsewhere"
+ln -s elsewhere/real.ufs "$work/link.ufs"
+check "a link to what is not there yet is followed" eval \
+	'"$relive" commit -q "$new" -o "$work/link.ufs" && [ -L "$work/link.ufs" ] &&
+	cmp "$new" "$work/elsewhere/real.ufs"'
+(cd "$work" && refuse "two outputs by two names of one file" 2 'cannot be one file' \
+	"$relive" commit "$new" -o x.ufs --raw ./x.ufs
+refuse "or through a link" 2 'cannot be one file' \
+	"$relive" commit "$new" -o link.ufs --raw "$work/elsewhere/real.ufs"
+echo "$tests_run $tests_failed" >"$work/counts")
+read -r tests_run tests_failed <"$work/counts"
+
 end

@@ -1,7 +1,8 @@
 /*
  * Checking an ISO: what readers other than ours rely on too.  Not faults,
  * because honest programs make them: no backup GPT (FreeBSD), overlapping
- * partitions (isohybrid), addresses of empty files, dates, order of names.
+ * partitions where the MBR is what counts (isohybrid), addresses of empty
+ * files, dates, order of names.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -400,6 +401,52 @@ check_gpt_entries(struct check *check, const struct gpt *gpt)
 	return rc;
 }
 
+/*
+ * 1: firmware goes by the GPT and not by the MBR: one of that's entries
+ * protects it (UEFI 2.10, 5.2.3).
+ */
+static int
+is_protected(const struct check *check)
+{
+	struct mbr_entry_disk mbr[MBR_ENTRIES];
+	int rc = blkdev_read(check->iso->dev, MBR_ENTRIES_AT, mbr, sizeof(mbr));
+
+	if (rc < 0)
+		return rc;
+	for (int i = 0; i < MBR_ENTRIES; i++)
+		if (mbr[i].type == MBR_PROTECTIVE &&
+		    le32_get(mbr[i].start) == 1)
+			return 1;
+	return 0;
+}
+
+/* Firmware takes neither of two partitions that overlap. */
+static int
+check_overlap(struct check *check, const struct gpt *gpt)
+{
+	int rc = is_protected(check);
+
+	if (rc <= 0)
+		return rc;
+	rc = 0;
+	for (uint32_t i = 1; i < gpt->nentries && rc == 0; i++) {
+		const struct gpt_entry_disk *a = gpt_entry(gpt, i);
+
+		for (uint32_t j = 0; j < i && gpt_entry_used(a); j++) {
+			const struct gpt_entry_disk *b = gpt_entry(gpt, j);
+
+			if (!gpt_entry_used(b) ||
+			    le64_get(a->first) > le64_get(b->last) ||
+			    le64_get(b->first) > le64_get(a->last))
+				continue;
+			rc = fault(check, "GPT partitions %u and %u overlap",
+			    j + 1, i + 1);
+			break;
+		}
+	}
+	return rc;
+}
+
 /* Check the table at byte at; *other is where its twin should be. */
 static int
 check_gpt(struct check *check, uint64_t at, uint64_t *other)
@@ -416,6 +463,8 @@ check_gpt(struct check *check, uint64_t at, uint64_t *other)
 		return rc;
 	*other = le64_get(gpt.head.other);
 	rc = check_gpt_entries(check, &gpt);
+	if (rc == 0 && at == MBR_SECTOR)
+		rc = check_overlap(check, &gpt);
 	if (rc == 0 && *other >= check->iso->dev->size / MBR_SECTOR) {
 		*other = 0;
 		rc = fault(check,

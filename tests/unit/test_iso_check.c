@@ -275,26 +275,36 @@ boot_entries_are_checked(void)
 	check_finds(&mini, 1, "boot entry 1");
 }
 
-/* A GPT at sector 1 with one partition, its backup said to be at other. */
+/* A GPT at sector 1 with n partitions, its backup said to be at other. */
 static struct gpt_header_disk
-put_gpt(struct mini *mini, uint64_t last, uint64_t other)
+put_gpt_of(struct mini *mini, const struct gpt_entry_disk *entries, uint32_t n,
+    uint64_t other)
 {
-	struct gpt_entry_disk entry = {
-	    .type = {1}, .first = le64_set(80), .last = le64_set(last)};
+	size_t len = n * sizeof(*entries);
 	struct gpt_header_disk head = {.sig = "EFI PART",
 	    .size = le32_set(92),
 	    .self = le64_set(1),
 	    .other = le64_set(other),
 	    .last_usable = le64_set(120),
 	    .entries = le64_set(2),
-	    .nentries = le32_set(1),
+	    .nentries = le32_set(n),
 	    .entry_size = le32_set(128)};
 
-	memcpy(mini->bytes + 1024, &entry, sizeof(entry));
-	head.entries_crc = le32_set(gpt_crc32(&entry, sizeof(entry)));
+	memcpy(mini->bytes + 1024, entries, len);
+	head.entries_crc = le32_set(gpt_crc32(entries, len));
 	head.crc = le32_set(gpt_crc32(&head, sizeof(head)));
 	memcpy(mini->bytes + 512, &head, sizeof(head));
 	return head;
+}
+
+/* One with one partition. */
+static struct gpt_header_disk
+put_gpt(struct mini *mini, uint64_t last, uint64_t other)
+{
+	const struct gpt_entry_disk entry = {
+	    .type = {1}, .first = le64_set(80), .last = le64_set(last)};
+
+	return put_gpt_of(mini, &entry, 1, other);
 }
 
 static void
@@ -323,6 +333,30 @@ gpts_are_checked(void)
 	head.crc = le32_set(gpt_crc32(&head, sizeof(head)));
 	memcpy(mini.bytes + 512, &head, sizeof(head));
 	check_finds(&mini, 1, "for a device of another size");
+}
+
+static void
+partitions_overlap_where_the_gpt_counts(void)
+{
+	static struct mini mini;
+	struct gpt_entry_disk entries[] = {
+	    {.type = {1}, .first = le64_set(80), .last = le64_set(89)},
+	    {.first = le64_set(80), .last = le64_set(90)}, /* unused */
+	    {.type = {1}, .first = le64_set(90), .last = le64_set(99)}};
+	struct mbr_entry_disk protective = {
+	    .type = MBR_PROTECTIVE, .start = le32_set(1)};
+
+	mini_init(&mini, true);
+	memcpy(mini.bytes + MBR_ENTRIES_AT, &protective, sizeof(protective));
+	put_gpt_of(&mini, entries, 3, 127);
+	check_finds(&mini, 0, "");
+	entries[2].first = le64_set(89);
+	put_gpt_of(&mini, entries, 3, 127);
+	check_finds(&mini, 1, "GPT partitions 1 and 3 overlap");
+	/* isohybrid: firmware goes by the MBR */
+	protective.type = 0x17;
+	memcpy(mini.bytes + MBR_ENTRIES_AT, &protective, sizeof(protective));
+	check_finds(&mini, 0, "");
 }
 
 static void
@@ -370,4 +404,6 @@ TESTS({"messages are kept", start_keeping_errors},
 	directories_in_two_places_are_no_tree},
     {"boot entries are checked", boot_entries_are_checked},
     {"GPTs are checked", gpts_are_checked},
+    {"partitions overlap where the GPT counts",
+	partitions_overlap_where_the_gpt_counts},
     {"random damage never crashes", random_damage_never_crashes})

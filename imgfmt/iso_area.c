@@ -261,6 +261,30 @@ map_slice(const struct iso_plan *plan, const struct iso_slice *old)
 	return new;
 }
 
+/*
+ * A gap is only filler: it gives way to what lies in it now.  Firmware takes
+ * neither of two GPT partitions that overlap.
+ */
+static struct iso_slice
+cut_gap(const struct iso_plan *plan, const struct iso_slice *gap)
+{
+	struct iso_slice cut = *gap;
+
+	for (unsigned i = MBR_ENTRIES; i < plan->area.n; i++) {
+		const struct iso_slice *old = &plan->area.slices[i];
+		struct iso_slice other = map_slice(plan, old);
+
+		if (old->gap || old->end == old->start ||
+		    other.start >= cut.end || other.end <= cut.start)
+			continue;
+		if (other.start > cut.start)
+			cut.end = other.start;
+		else
+			cut.start = other.end;
+	}
+	return cut;
+}
+
 struct geometry {
 	uint32_t heads, sectors;
 };
@@ -364,6 +388,12 @@ patch_gpt(const struct iso_plan *plan, struct gpt *gpt, struct blkdev *out)
 		if (!read_slice(plan, entry, &slice))
 			continue;
 		slice = map_slice(plan, &slice);
+		if (slice.gap)
+			slice = cut_gap(plan, &slice);
+		if (slice.end <= slice.start) {
+			memset(entry, 0, gpt->entry_size);
+			continue;
+		}
 		entry->first = le64_set(slice.start / MBR_SECTOR);
 		entry->last = le64_set(slice.end / MBR_SECTOR - 1);
 	}

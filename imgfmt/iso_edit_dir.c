@@ -276,11 +276,88 @@ goes_on(struct iso_edit *edit, const struct iso_edit_slot *slot)
 	return rc;
 }
 
+/* The entry's bytes, which may be changed ones. */
+static const uint8_t *
+bytes_of(const struct iso_edit *edit, const struct iso_entry *entry)
+{
+	for (size_t i = edit->npatches; i-- > 0;)
+		if (edit->patches[i].at == entry->at)
+			return edit->patches[i].bytes;
+	return entry->raw;
+}
+
+/*
+ * Gather what rec goes on with in bytes: its length, 0 if that would not fit.
+ * *ce is where the CE entry lies in the record.
+ */
+static int
+read_areas(struct iso_edit *edit, const struct iso_record *rec,
+    uint8_t bytes[ISO_SECTOR], size_t *ce)
+{
+	struct iso_susp susp;
+	struct iso_entry entry;
+	size_t len = 0;
+	int rc;
+
+	iso_susp_start(&susp, edit->iso, edit->tree, rec);
+	while ((rc = iso_susp_next(&susp, &entry)) == 1) {
+		bool inside =
+		    entry.at >= rec->at && entry.at < rec->at + rec->raw[0];
+		bool is_ce =
+		    iso_entry_is(&entry, "CE", sizeof(struct iso_susp_ce_disk));
+		size_t n = entry.raw[2];
+
+		if (inside && is_ce)
+			*ce = (size_t)(entry.at - rec->at);
+		if (inside || is_ce)
+			continue;
+		if (n > ISO_SECTOR - len)
+			return 0;
+		memcpy(bytes + len, bytes_of(edit, &entry), n);
+		len += n;
+	}
+	return rc < 0 ? rc : (int)len;
+}
+
+/* Give a dot, whose old record is at byte at, an area of its own. */
+static int
+bring_dot(
+    struct iso_edit *edit, struct iso_edit_own *own, int which, uint64_t at)
+{
+	uint8_t bytes[ISO_SECTOR];
+	struct iso_record rec;
+	struct iso_dir it;
+	int rc = iso_record_at(&it, edit->iso, edit->tree, at, &rec);
+
+	if (rc < 0 ||
+	    !(which == OWN_DOT ? iso_record_is_dot(&rec)
+			       : iso_record_is_dotdot(&rec)))
+		return rc;
+	rc = read_areas(edit, &rec, bytes, &own->ce_pos[which]);
+	if (rc <= 0)
+		return rc;
+	own->area_len[which] = (size_t)rc;
+	own->area[which] = malloc(own->area_len[which]);
+	if (own->area[which] == NULL)
+		return -ENOMEM;
+	memcpy(own->area[which], bytes, own->area_len[which]);
+	return 0;
+}
+
 int
 iso_edit_bring_areas(struct iso_edit *edit, struct iso_edit_node *dir)
 {
 	struct iso_edit_content *c = &dir->own->content;
+	uint64_t at = dir->own->base.off;
 
+	for (size_t i = 0; edit->dialect.rock_ridge && i < 2 && i < c->n; i++) {
+		int rc = bring_dot(
+		    edit, dir->own, i == 0 ? OWN_DOT : OWN_DOTDOT, at);
+
+		if (rc < 0)
+			return rc;
+		at += c->slot[i].raw[0];
+	}
 	for (size_t i = 2; edit->dialect.rock_ridge && i < c->n; i++) {
 		struct iso_edit_node *node = c->slot[i].node;
 		char id[ISO_RECORD_MAX];

@@ -171,8 +171,9 @@ MUST_CHECK int iso_edit_gather(
     struct iso_edit *edit, struct iso_edit_node *dir);
 
 /*
- * dir goes to another place: the records of its entries that go on in old
- * continuation areas are made anew, with areas of their own.
+ * dir goes to another place: what its records go on with in old continuation
+ * areas gets new ones, for libarchive takes none that is before the directory.
+ * The dots keep their entries, others' records are made anew.
  */
 MUST_CHECK int iso_edit_bring_areas(
     struct iso_edit *edit, struct iso_edit_node *dir);

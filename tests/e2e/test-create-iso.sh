@@ -60,6 +60,19 @@ hide_root() { # hide_root WHAT LAYOUT ISO
 	fi
 }
 
+# Files for which the root directory of the ISO's own tree has no room.
+grow_root() { # grow_root WHAT ISO
+	check "$1: its own tree can be edited" mount_at "$mnt" "$2" --view all
+	(cd "$mnt/iso" && seq -f file%g 90 | xargs touch)
+	umount_at "$mnt"
+	check "$1: commit" "$relive" commit "$2" -o "$work/more.iso"
+	check "$1: bsdtar reads it when the root has outgrown its place" \
+		test "$(bsdtar -tf "$work/more.iso" | grep -c "^file")" = 90
+	check "$1: create too" \
+		"$relive" create -q -o "$work/more.ufs" "$work/more.iso"
+	rm -r "$work/more".* "$2.relive"
+}
+
 tab=$(printf '\t')
 for layout in plain uzip memroot; do
 	iso=$work/$layout.iso
@@ -88,6 +101,7 @@ for layout in plain uzip memroot; do
 		--layout "$layout" "$tree"
 	check "$layout: gives the same bytes" cmp "$iso" "$work/again.iso"
 	rm -f "$work/again.iso"
+	[ "$layout" = plain ] || grow_root "$layout" "$iso"
 
 	case $layout in
 	plain)

@@ -312,6 +312,29 @@ directories_grow_and_names_come_and_go(void)
 	}
 }
 
+/* Its "." goes on in an area (ER), which has to come along. */
+static void
+the_root_outgrows_its_place(void)
+{
+	for (size_t i = 0; i < MAKERS; i++) {
+		struct iso_edit_node *root = begin(i);
+		char name[64];
+
+		for (int n = 0; n < 60; n++) {
+			snprintf(name, sizeof(name), "file-in-the-root-%d", n);
+			give(root, "", name, make(S_IFREG | 0640, 1, 100));
+		}
+		root->mode = S_IFDIR | 0711;
+		CHECK_EQ(finish(root), 0);
+		CHECK_EQ(read_outside("new.iso"), 0);
+		CHECK_EQ(
+		    sh("test $(ls out.d | grep -c file-in-the-root) = 60"), 0);
+		CHECK_EQ(sh("isoinfo -i new.iso -R -l | grep -q "
+			    "'^drwx--x--x .* [.] *$'"),
+		    0);
+	}
+}
+
 static void
 names_and_targets_of_any_length_continue_elsewhere(void)
 {
@@ -451,6 +474,7 @@ TESTS({"an unchanged tree gives the same ISO",
     {"a changed file moves alone", a_changed_file_moves_alone},
     {"directories grow, and names come and go",
 	directories_grow_and_names_come_and_go},
+    {"the root outgrows its place", the_root_outgrows_its_place},
     {"names and targets of any length continue elsewhere",
 	names_and_targets_of_any_length_continue_elsewhere},
     {"what boots follows its new place", what_boots_follows_its_new_place},

@@ -53,6 +53,7 @@ IMGFMT = \
 	imgfmt/iso_cdboot.c \
 	imgfmt/iso_check.c \
 	imgfmt/iso_edit.c \
+	imgfmt/iso_edit_boot.c \
 	imgfmt/iso_edit_dir.c \
 	imgfmt/iso_edit_path.c \
 	imgfmt/iso_edit_record.c \

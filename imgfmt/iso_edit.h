@@ -67,9 +67,9 @@ MUST_CHECK int iso_edit_changes(struct iso *iso, struct iso_edit_node *root,
 
 /*
  * Write the ISO with that tree to out, an empty resizable device.  El Torito,
- * boot information tables and partitions follow boot images that were
- * replaced.  -ENOTSUP, said: it cannot be edited.  -EFBIG, said: a file of
- * 4 GiB or more (trap 73).
+ * boot information tables and partitions follow boot images: what lies at the
+ * path of one boots; that nothing does is warned of.  -ENOTSUP, said: it cannot
+ * be edited.  -EFBIG, said: a file of 4 GiB or more (trap 73).
  */
 MUST_CHECK int iso_edit_write(struct iso *iso, struct iso_edit_node *root,
     const struct iso_edit_source *source, struct blkdev *out);

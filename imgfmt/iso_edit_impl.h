@@ -5,7 +5,7 @@
  *
  *	bind     each wanted node is tied to the record it comes from, or that
  *	         it replaces by name; the habits of whoever made the ISO are
- *	         learnt (iso_edit.c)
+ *	         learnt (iso_edit.c); what boots is found (iso_edit_boot.c)
  *	records  each gets its directory record: the old one, the old one with
  *	         other numbers, or a new one (iso_edit_record.c)
  *	lay out  what does not fit in its place gets one at the end
@@ -81,6 +81,8 @@ struct iso_edit_own {
 	/* Where data or entries lie now. */
 	uint64_t off, len;
 	bool placed; /* off is new */
+	/* The boot image that it takes the place of; 0: none. */
+	uint64_t boot_off, boot_len;
 };
 
 enum { OWN_ENTRY, OWN_DOT, OWN_DOTDOT };
@@ -121,6 +123,14 @@ MUST_CHECK int iso_edit_bind(struct iso_edit *edit);
 
 /* Whether the base's record at byte at is of directory dir and is listed. */
 bool iso_edit_lists(const struct iso_edit_node *dir, uint64_t at);
+
+/* -- iso_edit_boot.c ------------------------------------------------------- */
+
+/*
+ * Mark the nodes that boot the ISO from now on, before anything is laid out;
+ * what boots and is no longer there is told of.
+ */
+MUST_CHECK int iso_edit_follow_boot(struct iso_edit *edit);
 
 /* -- iso_edit_record.c ----------------------------------------------------- */
 

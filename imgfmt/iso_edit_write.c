@@ -37,14 +37,13 @@ check_file(const struct iso_edit_node *node)
 }
 
 /*
- * New data goes to the end; also old data whose record goes on in a
- * continuation area: libarchive wants that before the data.
+ * New data goes to the end; also old data that becomes a boot image, or whose
+ * record goes on in a continuation area: libarchive wants that before the data.
  */
 static int
 place_file(struct iso_edit *edit, struct iso_edit_node *node)
 {
 	struct iso_edit_own *own = node->own;
-	struct iso_node old;
 	int rc;
 
 	if (!S_ISREG(node->mode) || own->same)
@@ -54,16 +53,15 @@ place_file(struct iso_edit *edit, struct iso_edit_node *node)
 		return rc;
 	own->len = node->record != 0 ? own->base.size : node->size;
 	own->off = own->base.off;
-	own->placed = node->record == 0 || own->area[OWN_ENTRY] != NULL;
+	own->placed = node->record == 0 || own->area[OWN_ENTRY] != NULL ||
+	    own->boot_len > 0;
 	if (own->placed)
 		own->off = place(edit, own->len);
-	if (node->record != 0 || own->replaces == 0)
-		return 0;
-	rc = iso_node_at(edit->iso, own->replaces, &old);
-	if (rc == 0 && old.size > 0 && own->len > 0)
+	if (own->boot_len > 0)
 		iso_boot_moved(edit->plan,
-		    &(struct iso_move){old.off, own->off, old.size, own->len});
-	return rc;
+		    &(struct iso_move){
+			own->boot_off, own->off, own->boot_len, own->len});
+	return 0;
 }
 
 /* Continuation areas share sectors, none crosses from one to the next. */
@@ -247,6 +245,8 @@ prepare(struct iso_edit *edit)
 		rc = iso_edit_learn(edit->iso, &edit->dialect, NULL);
 	if (rc == 0)
 		rc = iso_edit_bind(edit);
+	if (rc == 0)
+		rc = iso_edit_follow_boot(edit);
 	return rc == 0 ? iso_plan_make_append(edit->iso, &edit->plan) : rc;
 }
 

@@ -364,6 +364,33 @@ names_and_targets_of_any_length_continue_elsewhere(void)
 	}
 }
 
+static char last_warning[1024];
+static unsigned log_warnings;
+
+static void
+keep_warning(enum log_level level, const char *line)
+{
+	if (level != LOG_WARN_LEVEL)
+		return;
+	log_warnings++;
+	snprintf(last_warning, sizeof(last_warning), "%s", line);
+}
+
+/* The first bytes and the sectors of both boot images of new.iso. */
+static int
+boots(const char *bios, const char *efi)
+{
+	return sh(
+	    "xorriso -indev new.iso -report_el_torito plain 2>/dev/null >boots;"
+	    "for n in 1 2; do set -- $(awk -v n=$n '$1$2$3 == "
+	    "\"ElToritoboot\" && $4 == \"img\" && $6 == n { print "
+	    "$12, $13 }' boots); "
+	    "dd if=new.iso bs=2048 skip=$2 count=1 status=none | head -c 7 | "
+	    "tr '\\n\\0' ..; echo \" $1\"; done >got; "
+	    "printf '%s\\n%s\\n' >want; cat boots got; diff got want",
+	    bios, efi);
+}
+
 static void
 what_boots_follows_its_new_place(void)
 {
@@ -374,16 +401,54 @@ what_boots_follows_its_new_place(void)
 	iso_edit_free(take(root, "boot/efi.img"));
 	give(root, "boot", "efi.img", make(S_IFREG | 0444, 6, 300 << 10));
 	CHECK_EQ(finish(root), 0);
-	CHECK_EQ(sh("xorriso -indev new.iso -report_el_torito plain "
-		    "2>/dev/null >boots; "
-		    "for n in 1 2; do set -- $(awk -v n=$n '$1$2$3 == "
-		    "\"ElToritoboot\" && $4 == \"img\" && $6 == n { print "
-		    "$12, $13 }' boots); "
-		    "dd if=new.iso bs=2048 skip=$2 count=1 status=none | head "
-		    "-c 7; echo \" $1\"; done >got; "
-		    "printf 'fffffff 8\\nggggggg 600\\n' | tr '\\n' '\\n' "
-		    ">want; cat boots got; diff got want"),
-	    0);
+	CHECK_EQ(boots("fffffff 8", "ggggggg 600"), 0);
+}
+
+/* Old files under other names, a directory that was made anew. */
+static void
+what_lies_at_the_path_of_a_boot_image_boots(void)
+{
+	struct iso_edit_node *root = begin(2);
+
+	iso_edit_free(take(root, "boot/efi.img"));
+	give(root, "boot", "efi.img", take(root, "boot/loader"));
+	CHECK_EQ(finish(root), 0);
+	CHECK_EQ(boots("1.2.3.4 4", "1.2.3.4 684"), 0);
+	CHECK_EQ(read_outside("new.iso"), 0);
+	CHECK_EQ(sh("cmp out.d/boot/efi.img tree/boot/loader"), 0);
+
+	root = begin(2);
+	give(root, "", "old", take(root, "boot"));
+	give(root, "", "boot", make(S_IFDIR | 0755, 0, 0));
+	give(root, "boot", "cdboot", take(root, "old/cdboot"));
+	give(root, "boot", "efi.img", make(S_IFREG | 0444, 6, 300 << 10));
+	CHECK_EQ(finish(root), 0);
+	CHECK_EQ(boots("1.2.3.4 4", "ggggggg 600"), 0);
+
+	root = begin(2);
+	iso_edit_free(take(root, "boot"));
+	give(root, "many", "cdboot", take(root, "many/file11"));
+	give(root, "", "boot", take(root, "many"));
+	log_warnings = 0;
+	log_set_sink(keep_warning);
+	CHECK_EQ(finish(root), 0);
+	log_set_sink(NULL);
+	CHECK_EQ(boots("11..... 4", "....... 400"), 0);
+	CHECK_EQ(log_warnings, 1);
+	CHECK(strstr(last_warning, "'boot/efi.img'") != NULL);
+}
+
+/* It is still known where a directory has another name. */
+static void
+a_boot_image_in_a_renamed_directory_is_told_from_its_successor(void)
+{
+	struct iso_edit_node *root = begin(2);
+
+	give(root, "", "b", take(root, "boot"));
+	iso_edit_free(take(root, "b/cdboot"));
+	give(root, "b", "cdboot", make(S_IFREG | 0444, 5, 3000));
+	CHECK_EQ(finish(root), 0);
+	CHECK_EQ(boots("fffffff 8", "....... 400"), 0);
 }
 
 static void
@@ -478,6 +543,10 @@ TESTS({"an unchanged tree gives the same ISO",
     {"names and targets of any length continue elsewhere",
 	names_and_targets_of_any_length_continue_elsewhere},
     {"what boots follows its new place", what_boots_follows_its_new_place},
+    {"what lies at the path of a boot image boots",
+	what_lies_at_the_path_of_a_boot_image_boots},
+    {"a boot image in a renamed directory is told from its successor",
+	a_boot_image_in_a_renamed_directory_is_told_from_its_successor},
     {"a second tree is refused with the reason",
 	a_second_tree_is_refused_with_the_reason},
     {"without Rock Ridge names must be ISO names",

@@ -55,6 +55,7 @@ IMGFMT = \
 	imgfmt/iso_edit.c \
 	imgfmt/iso_edit_boot.c \
 	imgfmt/iso_edit_dir.c \
+	imgfmt/iso_edit_name.c \
 	imgfmt/iso_edit_path.c \
 	imgfmt/iso_edit_record.c \
 	imgfmt/iso_edit_write.c \

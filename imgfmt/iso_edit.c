@@ -180,40 +180,6 @@ iso_edit_why_not(struct iso *iso, int *rc)
 	return why;
 }
 
-/* What FreeBSD shows of an identifier (formats.md 3.7). */
-static void
-shown_name(const char *id, size_t len, char out[ISO_NAME_MAX + 1])
-{
-	const char *version = memchr(id, ';', len);
-	size_t n = version != NULL ? (size_t)(version - id) : len;
-
-	for (size_t i = 0; i < n; i++)
-		out[i] = id[i] >= 'A' && id[i] <= 'Z'
-		    ? (char)(id[i] + 'a' - 'A')
-		    : id[i];
-	if (n > 1 && out[n - 1] == '.')
-		n--;
-	out[n] = '\0';
-}
-
-int
-iso_edit_name_fits(struct iso *iso, const char *name, bool is_dir)
-{
-	struct iso_dialect dialect;
-	char id[ISO_NAME_MAX + 1], shown[ISO_NAME_MAX + 1];
-	int rc;
-
-	if (iso->main->susp)
-		return 1;
-	rc = iso_edit_learn(iso, &dialect, NULL);
-	if (rc == 0)
-		rc = iso_edit_identifier(&dialect, name, is_dir, NULL, id);
-	if (rc < 0)
-		return rc;
-	shown_name(id, (size_t)rc, shown);
-	return strcmp(shown, name) == 0;
-}
-
 /* -- binding --------------------------------------------------------------- */
 
 /* What a directory of the base lists. */

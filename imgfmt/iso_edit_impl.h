@@ -132,7 +132,7 @@ bool iso_edit_lists(const struct iso_edit_node *dir, uint64_t at);
  */
 MUST_CHECK int iso_edit_follow_boot(struct iso_edit *edit);
 
-/* -- iso_edit_record.c ----------------------------------------------------- */
+/* -- iso_edit_name.c ------------------------------------------------------- */
 
 /* Whose identifiers a new one must differ from. */
 struct iso_edit_taken {
@@ -149,6 +149,11 @@ struct iso_edit_taken {
 MUST_CHECK int iso_edit_identifier(const struct iso_dialect *dialect,
     const char *name, bool is_dir, const struct iso_edit_taken *taken,
     char out[ISO_NAME_MAX + 1]);
+
+/* As memcmp: the order of identifiers in directories and path tables. */
+int iso_edit_compare_ids(const char *a, size_t an, const char *b, size_t bn);
+
+/* -- iso_edit_record.c ----------------------------------------------------- */
 
 /*
  * Make the record of node, as rec[which]; id is its identifier.  Addresses
@@ -167,9 +172,6 @@ MUST_CHECK int iso_edit_copy_record(struct iso_edit *edit,
 
 /* Set address and length of a record. */
 void iso_edit_set_place(uint8_t *raw, uint64_t off, uint64_t len);
-
-/* As memcmp: the order of identifiers in directories and path tables. */
-int iso_edit_compare_ids(const char *a, size_t an, const char *b, size_t bn);
 
 /* -- iso_edit_dir.c -------------------------------------------------------- */
 

@@ -403,7 +403,11 @@ static void
 all_symlink(
     fuse_req_t req, const char *target, fuse_ino_t dir, const char *name)
 {
-	if (enter_new(req, &dir, name, S_IFLNK) != NULL)
+	struct server *s = enter_new(req, &dir, name, S_IFLNK);
+
+	if (s != NULL && s->is_iso && !iso_edit_target_fits(target))
+		fuse_reply_err(req, ENAMETOOLONG);
+	else if (s != NULL)
 		fuse_handlers.symlink(req, target, dir, name);
 }
 

@@ -392,6 +392,25 @@ iso_edit_bind(struct iso_edit *edit)
 	return rc;
 }
 
+const char *
+iso_edit_path_of(const struct iso_edit_node *node, char buf[ISO_EDIT_PATH_MAX])
+{
+	size_t at = ISO_EDIT_PATH_MAX - 1;
+
+	buf[at] = '\0';
+	for (; node->own->parent != NULL; node = node->own->parent) {
+		size_t len = strlen(node->name);
+
+		if (len + 1 > at)
+			break;
+		if (buf[at] != '\0')
+			buf[--at] = '/';
+		at -= len;
+		memcpy(buf + at, node->name, len);
+	}
+	return buf + at;
+}
+
 /* -- changes --------------------------------------------------------------- */
 
 struct telling {

@@ -57,6 +57,12 @@ MUST_CHECK int iso_edit_name_fits(
     struct iso *iso, const char *name, bool is_dir);
 
 /*
+ * Whether a symbolic link of any name may have that target: FreeBSD follows
+ * none of 1024 bytes, and libisofs reads no ISO with one.
+ */
+bool iso_edit_target_fits(const char *target);
+
+/*
  * Call each for what root (the tree that is wanted) changes, parents before
  * what is in them.  path has no leading '/'; a directory's ends in one.  A
  * non-zero answer stops and is returned.

@@ -187,15 +187,17 @@ put_new(struct iso_edit *edit, struct iso_edit_content *c,
 	int rc = iso_edit_identifier(
 	    &edit->dialect, node->name, iso_edit_is_dir(node), &taken, id);
 
-	if (rc > 0) {
-		len = (size_t)rc;
-		rc = iso_edit_make_record(edit, node, OWN_ENTRY, id, len);
-	}
 	if (rc < 0) {
-		log_error("'%s' cannot have a name on the ISO: %s", node->name,
-		    strerror(-rc));
+		char path[ISO_EDIT_PATH_MAX];
+
+		log_error("'%s' cannot have a name on the ISO: %s",
+		    iso_edit_path_of(node, path), strerror(-rc));
 		return rc;
 	}
+	len = (size_t)rc;
+	rc = iso_edit_make_record(edit, node, OWN_ENTRY, id, len);
+	if (rc < 0)
+		return rc;
 	for (; at < c->n; at++) {
 		size_t n;
 		const char *other = iso_edit_id(c->slot[at].raw, &n);

@@ -23,7 +23,7 @@
 #include "iso_edit.h"
 #include "iso_plan.h"
 
-enum { ISO_RECORD_MAX = 255 };
+enum { ISO_RECORD_MAX = 255, ISO_EDIT_PATH_MAX = 4096 };
 
 /* The habits of whoever made the ISO. */
 struct iso_dialect {
@@ -123,6 +123,10 @@ MUST_CHECK int iso_edit_bind(struct iso_edit *edit);
 
 /* Whether the base's record at byte at is of directory dir and is listed. */
 bool iso_edit_lists(const struct iso_edit_node *dir, uint64_t at);
+
+/* The path of a node that is bound, in buf; of a very long one the end. */
+const char *iso_edit_path_of(
+    const struct iso_edit_node *node, char buf[ISO_EDIT_PATH_MAX]);
 
 /* -- iso_edit_boot.c ------------------------------------------------------- */
 

@@ -6,11 +6,13 @@
 #include <sys/stat.h>
 
 #include "iso_edit_impl.h"
+#include "log.h"
 
 enum {
 	NM_MOST = 249,         /* bytes of a name in one NM entry */
 	SL_MOST = 249,         /* bytes of components in one SL entry */
 	AREA_MAX = ISO_SECTOR, /* a continuation area lies in one sector */
+	TARGET_MAX = 1023,     /* FreeBSD's paths; libisofs goes no further */
 };
 
 /* -- numbers --------------------------------------------------------------- */
@@ -285,6 +287,13 @@ gather(struct iso_edit *edit, struct iso_edit_node *node, int which,
 	return e->full ? -ENAMETOOLONG : 0;
 }
 
+/* Less than AREA_MAX with a name, also if all components have one letter. */
+bool
+iso_edit_target_fits(const char *target)
+{
+	return strlen(target) <= TARGET_MAX;
+}
+
 /* Put what does not fit into room bytes into the continuation area. */
 static int
 store(struct iso_edit_own *own, int which, uint8_t *at, size_t room,
@@ -334,6 +343,13 @@ iso_edit_make_record(struct iso_edit *edit, struct iso_edit_node *node,
 	date_short(node->mtime.tv_sec, disk.date);
 	if (edit->dialect.rock_ridge)
 		rc = gather(edit, node, which, &e);
+	if (rc < 0) {
+		char path[ISO_EDIT_PATH_MAX];
+
+		log_error("the target of the symbolic link '%s' is too long "
+			  "for an ISO",
+		    iso_edit_path_of(node, path));
+	}
 	if (rc == 0 && edit->dialect.rock_ridge)
 		rc = store(own, which, raw + head, ISO_RECORD_MAX - 1 - head,
 		    &e, &used);

@@ -22,17 +22,19 @@ place(struct iso_edit *edit, uint64_t len)
 static int
 check_file(const struct iso_edit_node *node)
 {
+	char path[ISO_EDIT_PATH_MAX];
+
 	if (node->record != 0 && node->own->base.multi_extent) {
 		log_error("'%s' is not in one piece on the ISO and cannot be "
 			  "changed",
-		    node->name);
+		    iso_edit_path_of(node, path));
 		return -ENOTSUP;
 	}
 	if (node->record != 0 || node->size <= UINT32_MAX)
 		return 0;
 	log_error("'%s' has %" PRIu64 " bytes: FreeBSD reads files on an ISO "
 		  "only below 4 GiB",
-	    node->name, node->size);
+	    iso_edit_path_of(node, path), node->size);
 	return -EFBIG;
 }
 

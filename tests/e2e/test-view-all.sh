@@ -139,6 +139,15 @@ check "no file of 4 GiB: FreeBSD reads none from an ISO" eval \
 	! dd if=/dev/zero of="$mnt/iso/toolarge" bs=1 seek=4294967295 count=1 \
 		conv=notrunc 2>/dev/null &&
 	[ "$(stat -c %s "$mnt/iso/toolarge")" = 4294967295 ] && rm "$mnt/iso/toolarge"'
+check "no target of a link that is too long for an ISO" python3 -c '
+import errno, os, sys
+link = sys.argv[1] + "/iso/" + "l" * 255
+try: os.symlink("t" * 1024, link); assert 0
+except OSError as e: assert e.errno == errno.ENAMETOOLONG, e
+os.symlink("t" * 1024, sys.argv[1] + "/root/link")
+os.symlink("t" * 1023, link)
+os.unlink(link)
+os.unlink(sys.argv[1] + "/root/link")' "$mnt"
 check "inode numbers are one mount's" eval '[ -z "$(find "$mnt" -type d \
 	-printf "%i\n" | sort | uniq -d)" ]'
 check "a write by others takes set-id bits off in each part" eval \

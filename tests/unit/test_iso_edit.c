@@ -335,33 +335,75 @@ the_root_outgrows_its_place(void)
 	}
 }
 
+/* As long as one may be, of components of that many bytes. */
+static void
+make_target(size_t component, char out[4096])
+{
+	size_t len = 0;
+
+	do {
+		out[len] = len % (component + 1) == component ? '/' : 't';
+		out[++len] = '\0';
+	} while (iso_edit_target_fits(out));
+	out[--len] = '\0';
+}
+
 static void
 names_and_targets_of_any_length_continue_elsewhere(void)
 {
 	for (size_t i = 0; i < MAKERS; i++) {
 		struct iso_edit_node *root = begin(i), *node;
-		char name[256], target[1024];
+		char name[256], target[4096];
 
 		memset(name, 'n', 255);
 		name[255] = '\0';
-		memset(target, 't', 1000);
-		for (int at = 200; at < 1000; at += 201)
-			target[at] = '/';
-		target[1000] = '\0';
-		node = make(S_IFLNK | 0777, 0, 0);
-		node->target = strdup(target);
-		give(root, "zzz", name, node);
+		for (size_t n = 200; n < 1200; n += 199) {
+			make_target(n, target);
+			node = make(S_IFLNK | 0777, 0, 0);
+			node->target = strdup(target);
+			give(root, "zzz", name, node);
+			name[0]++;
+		}
 		for (int n = 0; n < 30; n++) {
 			snprintf(target, sizeof(target), "%0240d", n);
 			give(root, "zzz", target, make(S_IFREG | 0644, 2, 20));
 		}
 		CHECK_EQ(finish(root), 0);
 		CHECK_EQ(read_outside("new.iso"), 0);
-		CHECK_EQ(sh("test $(ls out.d/zzz | wc -l) = 35 && "
-			    "readlink out.d/zzz/nnn* | tr -d '\\n' | wc -c | "
-			    "grep -qx 1000"),
+		CHECK_EQ(sh("test $(ls out.d/zzz | wc -l) = 40 && "
+			    "readlink out.d/zzz/*nnn* | grep -c "
+			    "'^[t/]\\{1023\\}$' | grep -qx 6"),
 		    0);
 	}
+}
+
+static void
+what_is_too_long_is_told_with_its_path(void)
+{
+	struct iso_edit_node *root = begin(0), *node;
+	char target[4096];
+
+	make_target(1, target);
+	node = make(S_IFLNK | 0777, 0, 0);
+	node->target = strdup(target);
+	give(root, "zzz", "link", node);
+	CHECK_EQ(finish(root), 0);
+	CHECK_EQ(sh("isoinfo -i new.iso -R -l | grep link | "
+		    "grep -q -- '-> [t/]\\{1023\\}$'"),
+	    0);
+	root = begin(0);
+	snprintf(target, sizeof(target), "%02000d", 7);
+	node = make(S_IFLNK | 0777, 0, 0);
+	node->target = strdup(target);
+	give(root, "boot/kernel", "link", node);
+	log_errors = 0;
+	log_set_sink(keep_error);
+	CHECK_EQ(finish(root), -ENAMETOOLONG);
+	log_set_sink(NULL);
+	CHECK_EQ(log_errors, 1);
+	CHECK(strstr(last_error,
+		  "target of the symbolic link "
+		  "'boot/kernel/link' is too long") != NULL);
 }
 
 static char last_warning[1024];
@@ -542,6 +584,8 @@ TESTS({"an unchanged tree gives the same ISO",
     {"the root outgrows its place", the_root_outgrows_its_place},
     {"names and targets of any length continue elsewhere",
 	names_and_targets_of_any_length_continue_elsewhere},
+    {"what is too long is told with its path",
+	what_is_too_long_is_told_with_its_path},
     {"what boots follows its new place", what_boots_follows_its_new_place},
     {"what lies at the path of a boot image boots",
 	what_lies_at_the_path_of_a_boot_image_boots},

@@ -119,6 +119,22 @@ set_owner(const struct reading *r, struct tree_node *node, const char *path)
 	return 0;
 }
 
+/* Of ISOs libarchive hands out both numbers of PN as they are (RRIP 4.1.2). */
+static void
+set_device(const struct reading *r, struct tree_node *node)
+{
+	uint64_t raw = (uint64_t)archive_entry_rdev(r->e);
+	int format = archive_format(r->a) & ARCHIVE_FORMAT_BASE_MASK;
+
+	if (format == ARCHIVE_FORMAT_ISO9660 && raw > UINT32_MAX) {
+		node->rdev_major = (uint32_t)(raw >> 32);
+		node->rdev_minor = (uint32_t)raw;
+	} else {
+		node->rdev_major = (uint32_t)archive_entry_rdevmajor(r->e);
+		node->rdev_minor = (uint32_t)archive_entry_rdevminor(r->e);
+	}
+}
+
 static int
 describe(struct reading *r, struct tree_node *node, const char *path)
 {
@@ -129,10 +145,8 @@ describe(struct reading *r, struct tree_node *node, const char *path)
 		return rc;
 	set_times(node, e);
 	set_flags(r, node, path);
-	if (S_ISCHR(node->mode) || S_ISBLK(node->mode)) {
-		node->rdev_major = (uint32_t)archive_entry_rdevmajor(e);
-		node->rdev_minor = (uint32_t)archive_entry_rdevminor(e);
-	}
+	if (S_ISCHR(node->mode) || S_ISBLK(node->mode))
+		set_device(r, node);
 	if (S_ISLNK(node->mode))
 		rc = set_target(r, node);
 	return rc < 0 ? rc : set_xattrs(r, node);

@@ -116,6 +116,18 @@ check "and back" "${nobody[@]}" "$relive" create -q -o "$user/again.ufs" "$user/
 "$relive" ls -lRo "$user/again.ufs" / >"$work/again.list"
 same "with all attributes" "$work/spec.list" "$work/again.list"
 
+# ISOs have device numbers in two fields, or both in the second one.
+for maker in "genisoimage -quiet" "xorriso -as mkisofs -quiet"; do
+	command -v "${maker%% *}" >/dev/null || continue
+	$maker -R -o "$work/dev.iso" "$tree/dev" 2>/dev/null
+	check "${maker%% *}: create" \
+		"$relive" create -q -o "$work/dev.ufs" "$work/dev.iso"
+	check "${maker%% *}: device numbers" eval \
+		'"$relive" ls -l "$work/dev.ufs" / >"$work/devs" &&
+		grep -q "^b.* 30,131081 .* disk$" "$work/devs" &&
+		grep -q "^c.* 1,3 .* null$" "$work/devs"'
+done
+
 # -- layers -------------------------------------------------------------------
 
 over=$work/over

@@ -396,11 +396,14 @@ check "joliet: the root is editable all the same" eval \
 make_iso "$iso" "$work/base.uzip" plain
 rm -rf "$iso.relive"
 mount_at "$mnt" "$iso" --view all
-check "plain ISO 9660: its names are allowed" eval \
-	'echo x >"$mnt/iso/boot/new.cnf" && mkdir "$mnt/iso/dir"'
+check "plain ISO 9660: its names are allowed, in the case that is shown" eval \
+	'[ -e "$mnt/iso/boot/loader.con" ] && ! find "$mnt/iso" -printf "%f\n" | grep "[A-Z]" &&
+	echo x >"$mnt/iso/boot/new.cnf" && mkdir "$mnt/iso/dir"'
 check "others are not" python3 -c '
 import errno, os, sys
 for call in (lambda: open(sys.argv[1] + "/Upper.txt", "w"),
+    lambda: open(sys.argv[1] + "/UPPER.TXT", "w"),
+    lambda: os.mkdir(sys.argv[1] + "/DIR2"),
     lambda: open(sys.argv[1] + "/toolongname.conf", "w"),
     lambda: os.mkdir(sys.argv[1] + "/d.x"),
     lambda: os.rename(sys.argv[1] + "/dir", sys.argv[1] + "/a-b")):

@@ -157,6 +157,7 @@ open_sessions(const struct mount_options *options,
 	    .size_limit =
 		plan->size_limit != 0 ? plan->size_limit : options->size_limit,
 	    .wait = true,
+	    .whole = options->view == MOUNT_ALL,
 	    .image = {.pool = server->pool},
 	};
 	int rc = session_open(options->address, &how, &server->session);

@@ -98,6 +98,7 @@ enum {
 			       of its tree */
 	IMAGE_NO_INFLATE = 2, /* stop at a gz */
 	IMAGE_ANY = 4,        /* what the containers hold need not be a UFS */
+	IMAGE_FIRST = 8, /* of several system images on an ISO the first one */
 };
 
 /*

@@ -248,7 +248,7 @@ say_no_image(const char *place, const struct image_found *found, unsigned n)
 	log_error("'%s' holds no uzip or UFS image", place);
 }
 
-/* The only system image of the ISO. */
+/* The only system image of the ISO, or with IMAGE_FIRST the first. */
 static int
 only_image(struct image_walk *walk, struct image_found *out)
 {
@@ -268,6 +268,12 @@ only_image(struct image_walk *walk, struct image_found *out)
 	left = keep_candidates(walk->image->iso, found, stored);
 	if (left < 0)
 		return left;
+	if (left > 1 && (walk->flags & IMAGE_FIRST) != 0) {
+		log_info("'%s' holds %d system images, of which '%s' comes "
+			 "first",
+		    place, left, found[0].path);
+		left = 1;
+	}
 	if (left == 1) {
 		*out = found[0];
 		return 0;

@@ -184,19 +184,37 @@ open_layers(struct opening *o, const char *address)
 		flags = IMAGE_TOP_ONLY;
 	} else if (o->options->content != SESSION_UFS)
 		flags = IMAGE_ANY;
+	if (o->options->whole)
+		flags |= IMAGE_FIRST;
 	return image_open(address, &options, flags, &session->image);
+}
+
+/*
+ * The inner address: as given, or where the whole ISO is meant, of the image
+ * that its session names first.
+ */
+static const char *
+inner_of(const struct opening *o)
+{
+	const char *first = session_base_get(&o->base, "image", NULL, 0);
+
+	return o->place.inner[0] == '\0' && o->options->whole &&
+		first != NULL && first[0] == '/' /* on an ISO */
+	    ? first
+	    : o->place.inner;
 }
 
 static int
 open_image(struct opening *o)
 {
 	struct session *session = o->session;
+	const char *inner = inner_of(o);
 	scoped(freep) char *address = NULL;
 	char name[NAME_MAX + 1];
 	int rc;
 
 	if (asprintf(&address, "%s%s%s", o->place.path,
-		o->place.inner[0] == '\0' ? "" : ":", o->place.inner) < 0) {
+		inner[0] == '\0' ? "" : ":", inner) < 0) {
 		address = NULL;
 		return -ENOMEM;
 	}
@@ -391,13 +409,12 @@ open_stack(struct opening *o)
 		rc = claim_folder(o);
 	else if (mode == SESSION_SNAPSHOT)
 		rc = look_into_folder(o);
+	if (rc == 0 && session->folder >= 0)
+		rc = session_base_read(session->folder, &o->base);
 	if (rc == 0)
 		rc = open_image(o);
-	if (rc == 0 && session->folder >= 0) {
-		rc = session_base_read(session->folder, &o->base);
-		if (rc == 0)
-			rc = add_overlay(o);
-	}
+	if (rc == 0 && session->folder >= 0)
+		rc = add_overlay(o);
 	if (rc == 0)
 		rc = add_cache(session);
 	return rc < 0 ? rc : session_add_fs(session, o->options);

@@ -47,6 +47,10 @@ struct session_options {
 	/* Another session of the same folder, open for the same: its lock holds
 	 * for this one too.  NULL: none. */
 	const struct session *beside;
+	/* All of an ISO is meant: where it holds several system images and none
+	 * is named, the session is of the one that was edited first, or of the
+	 * first one; see session_others. */
+	bool whole;
 	struct image_options image;
 };
 

@@ -232,6 +232,7 @@ run(int argc, char **argv)
 	    .mode = SESSION_SNAPSHOT,
 	    .content = SESSION_ANY,
 	    .wait = true,
+	    .whole = true,
 	    .image = {.cache_max = CACHE_MAX},
 	};
 	scoped(session_closep) struct session *s = NULL;

@@ -14,6 +14,15 @@
 
 enum { CACHE_MAX = 64 << 20, GZ_LEVEL = 9 };
 
+/* Nothing is asked for that concerns one image only. */
+static bool
+wants_whole(const struct commit_options *opt)
+{
+	return opt->uzip == NULL && opt->raw == NULL &&
+	    opt->codec == COMMIT_KEEP && opt->cluster == 0 &&
+	    opt->dedup == COMMIT_KEEP && !opt->level_given;
+}
+
 static int
 open_all(struct commit *c)
 {
@@ -23,6 +32,7 @@ open_all(struct commit *c)
 	    .content = SESSION_ANY,
 	    .dir = opt->session_dir,
 	    .wait = true,
+	    .whole = wants_whole(opt),
 	    .image = {.cache_max = CACHE_MAX},
 	};
 	int rc = pool_open(opt->jobs, &c->pool);

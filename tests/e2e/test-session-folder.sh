@@ -157,6 +157,45 @@ check "status: the ISO's tree alone was edited" eval \
 	"$relive" status --json "$work/three.iso.relive" |
 	python3 -c "import json, sys; sys.exit(not json.load(sys.stdin)[\"edited\"])"'
 
+# -- all of an ISO, no image of which is named ----------------------------------
+iso4=$work/four.iso
+cp "$work/two.iso" "$iso4"
+mount_at "$mnt" "$iso4:/uzip/var.uzip"
+echo var >"$mnt/etc/edited"
+umount_at "$mnt"
+check "status of an ISO: of the image that was edited" eval \
+	'"$relive" status "$iso4" | grep -q "^files: *1 added"'
+refuse "a mount is of one image" 1 "holds 2 system images, name one of" \
+	"$relive" mount "$iso4" "$mnt"
+check "but for one of all" mount_at "$mnt" "$iso4" --view all
+check "which shows them" eval \
+	'[ "$(cat "$mnt"/{usr,var,root}/etc/edited 2>/dev/null)" = var ] &&
+	[ "$(find "$mnt" -mindepth 1 -maxdepth 1 | wc -l)" = 3 ]'
+for part in "$mnt"/*; do
+	echo "${part##*/}" >"$part/new"
+done
+check "status tells of both" eval '"$relive" status "$iso4" >"$work/out" &&
+	grep -q "^also: .*/uzip/usr.uzip.: files 1 added" "$work/out" &&
+	grep -q "^files: *2 added" "$work/out" && grep -q "^ISO" "$work/out"'
+check "umount" umount_at "$mnt"
+check "commit takes all" "$relive" commit "$iso4" -o "$work/all.iso"
+check "commit: both images" eval '
+	[ "$("$relive" cat "$work/all.iso:/uzip/var.uzip" /etc/edited)" = var ] &&
+	"$relive" cat "$work/all.iso:/uzip/usr.uzip" /new &&
+	"$relive" cat "$work/all.iso:/uzip/var.uzip" /new &&
+	[ "$("$relive" cat --iso "$work/all.iso" new)" = iso ]'
+refuse "commit of one image wants its name" 1 "name one of" \
+	"$relive" commit "$iso4" --uzip "$work/one.uzip"
+check "commit in place" "$relive" commit "$iso4" --in-place
+check "leaves nothing to commit" eval \
+	'"$relive" status "$iso4" | grep -q "nothing edited" &&
+	cmp "$iso4" "$work/all.iso"'
+rm -r "$iso4.relive"
+check "a view of all without a session: the first is said" eval \
+	'mount_at "$mnt" "$iso4" --view all 2>"$work/err" &&
+	grep -q "/uzip/usr.uzip. comes first" "$work/err" &&
+	[ -e "$mnt/root" ] && [ -e "$mnt/var" ] && umount_at "$mnt"'
+
 # -- discard --------------------------------------------------------------------
 refuse "discard: a part that the session has not" 1 "nothing of '/uzip/typo'" \
 	"$relive" discard "$iso:/uzip/typo"

@@ -39,6 +39,23 @@ check_file(const struct iso_edit_node *node)
 }
 
 /*
+ * An empty file's address means nothing, but libarchive takes the file for a
+ * loop if the directory it is in lies there: it is 0, also where an old one in
+ * a directory that moves may be at the new one's place.
+ */
+static bool
+is_placed_nowhere(const struct iso_edit *edit, const struct iso_edit_node *node)
+{
+	const struct iso_edit_own *own = node->own;
+
+	if (node->record == 0 || own->base.size > 0)
+		return node->record == 0 && node->size == 0;
+	return !own->same ||
+	    (own->parent->own->placed &&
+		own->base.off >= iso_plan_info(edit->plan)->image_off);
+}
+
+/*
  * New data goes to the end; also old data that becomes a boot image, or whose
  * record goes on in a continuation area: libarchive wants that before the data.
  */
@@ -48,6 +65,10 @@ place_file(struct iso_edit *edit, struct iso_edit_node *node)
 	struct iso_edit_own *own = node->own;
 	int rc;
 
+	if (S_ISREG(node->mode) && is_placed_nowhere(edit, node)) {
+		own->same = false;
+		return 0; /* off and len are 0 */
+	}
 	if (!S_ISREG(node->mode) || own->same)
 		return 0;
 	rc = check_file(node);

@@ -1,6 +1,8 @@
 #include "parts.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../imgfmt/log.h"
 
@@ -75,6 +77,33 @@ open_iso(const struct session *first, struct opening *o)
 	return rc;
 }
 
+/* Mounted by another process, though nothing may be written yet. */
+static bool
+is_being_edited(const struct session *session)
+{
+	return session->folder >= 0 && session->lock < 0 &&
+	    faccessat(session->folder, "mount", F_OK, 0) == 0;
+}
+
+/*
+ * What nobody edited, and no other command would take, is no image.  Where
+ * there is a session, whoever made it knows what he edits.
+ */
+static int
+check_content(const struct session *first, const struct parts *parts)
+{
+	enum image_kind kind = first->kind;
+	const char *advice = image_kind_advice(kind);
+
+	if ((kind != IMAGE_UNKNOWN && kind != IMAGE_SQUASHFS &&
+		kind != IMAGE_ZFS_STREAM) ||
+	    first->exists || parts_any(parts) || is_being_edited(first))
+		return 0;
+	log_error("'%s' is %s: %s", first->image->path, image_kind_name(kind),
+	    advice != NULL ? advice : "it was not edited");
+	return -EINVAL;
+}
+
 int
 parts_open(
     struct session *first, const struct session_options *how, struct parts *out)
@@ -84,12 +113,12 @@ parts_open(
 
 	*out = (struct parts){0};
 	if (first->image->layer[0].kind != IMAGE_ISO)
-		return 0;
+		return check_content(first, out);
 	o.how.beside = first;
 	rc = session_others(first, open_image, &o);
 	if (rc == 0 && session_has_iso(first))
 		rc = open_iso(first, &o);
-	return rc;
+	return rc < 0 ? rc : check_content(first, out);
 }
 
 void

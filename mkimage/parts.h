@@ -21,7 +21,8 @@ struct parts {
 
 /*
  * Open them, for commit and status: snapshots, or in place, with first's lock.
- * Those in which nothing was changed are left out.  Errors are said;
+ * Those in which nothing was changed are left out.  -EINVAL: first holds what
+ * relive knows nothing about, and was not edited.  Errors are said;
  * parts_close in any case.
  */
 MUST_CHECK int parts_open(struct session *first,

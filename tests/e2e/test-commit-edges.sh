@@ -148,4 +148,20 @@ refuse "or through a link" 2 'cannot be one file' \
 echo "$tests_run $tests_failed" >"$work/counts")
 read -r tests_run tests_failed <"$work/counts"
 
+# What no other command takes is no image, unless somebody is editing it.
+echo hi >"$work/text"
+cp "$work/base.ufs" "$work/ruined.ufs"
+dd if=/dev/zero of="$work/ruined.ufs" bs=64k count=4 conv=notrunc status=none
+for f in text ruined.ufs; do
+	refuse "commit of $f" 1 "of no kind" \
+		"$relive" commit "$work/$f" -o "$work/no"
+	refuse "status of $f" 1 "of no kind" "$relive" status "$work/$f"
+	refuse "commit of $f in place" 1 "of no kind" \
+		"$relive" commit "$work/$f" --in-place
+done
+check "nothing is written" test ! -e "$work/no"
+truncate -s 1M "$work/blank.img"
+check "mount of a blank disk" mount_at "$mnt" "$work/blank.img" --view block
+check "has a status" "$relive" status "$work/blank.img"
+umount_at "$mnt"
 end

@@ -72,9 +72,11 @@ print_plain(const struct session *s, const struct status *st, bool edited)
 		    "commit:", (unsigned long long)st->clusters[PLAN_DIRTY],
 		    st->cluster, (unsigned long long)st->clusters[PLAN_FREE],
 		    (unsigned long long)st->clusters[PLAN_CLEAN]);
-	printf("%-13s%s, about %s after a commit\n",
-	    "image:", cmd_bytes(a, sizeof(a), st->base_bytes),
-	    cmd_bytes(b, sizeof(b), st->guess_bytes));
+	printf("%-13s%s", "image:", cmd_bytes(a, sizeof(a), st->base_bytes));
+	if (st->has_guess)
+		printf(", about %s after a commit",
+		    cmd_bytes(b, sizeof(b), st->guess_bytes));
+	putchar('\n');
 }
 
 /* A further image of the ISO, in a few words. */
@@ -176,7 +178,6 @@ print_json(
 	    {"clusters_freed", st->clusters[PLAN_FREE]},
 	    {"clusters_clean", st->clusters[PLAN_CLEAN]},
 	    {"image_bytes", st->base_bytes},
-	    {"image_bytes_after", st->guess_bytes},
 	};
 	json_object *o = json_object_new_object();
 
@@ -198,6 +199,8 @@ print_json(
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
 		json_object_object_add(o, numbers[i].name,
 		    json_object_new_uint64(numbers[i].value));
+	json_object_object_add(o, "image_bytes_after",
+	    st->has_guess ? json_object_new_uint64(st->guess_bytes) : NULL);
 	printf(
 	    "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY));
 	json_object_put(o);
@@ -217,7 +220,8 @@ tell(struct session *s, const struct parts *parts, bool as_json, bool names)
 		print_plain(s, &st, is_edited(s, parts));
 		rc = print_parts(parts);
 	}
-	if (s->image->iso != NULL && st.guess_bytes > ISO_WARN)
+	if (s->image->iso != NULL &&
+	    (st.has_guess ? st.guess_bytes : st.base_bytes) > ISO_WARN)
 		log_warn("the image may pass 3.5 GB; FreeBSD reads no file of "
 			 "4 GiB or more from an ISO");
 	if (rc == 0 && names && !as_json)

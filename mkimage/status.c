@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../imgfmt/uzip.h"
+#include "container.h"
 
 enum {
 	BASE_CLEAN_MAX = 8 << 20,
@@ -198,6 +199,32 @@ guess_uzip(struct session *s, struct status *out)
 	return rc;
 }
 
+/*
+ * Of what is compressed as a whole nothing tells the size after a commit, but
+ * that it stays when nothing changed.
+ */
+static int
+compare_sizes(struct session *s, struct status *out)
+{
+	const struct image *im = s->image;
+	unsigned target = container_target(im);
+
+	if (im->nlayers > 1 && im->layer[im->nlayers - 2].kind == IMAGE_UZIP) {
+		out->base_bytes = uzip_container(im->uzip)->size;
+		out->has_guess = true;
+		return guess_uzip(s, out);
+	}
+	out->base_bytes = im->layer[target].dev->size;
+	if (target + 1 == im->nlayers) {
+		out->guess_bytes = s->cache->size;
+		out->has_guess = true;
+	} else if (out->written_bytes + out->trimmed_bytes + out->grown == 0) {
+		out->guess_bytes = out->base_bytes;
+		out->has_guess = true;
+	}
+	return 0;
+}
+
 int
 status_compute(struct session *s, struct status *out)
 {
@@ -214,12 +241,5 @@ status_compute(struct session *s, struct status *out)
 	rc = compare_inodes(s, out);
 	if (rc < 0)
 		return rc;
-	if (s->image->nlayers < 2 ||
-	    s->image->layer[s->image->nlayers - 2].kind != IMAGE_UZIP) {
-		out->base_bytes = s->image->dev->size;
-		out->guess_bytes = s->cache->size;
-		return 0;
-	}
-	out->base_bytes = uzip_container(s->image->uzip)->size;
-	return guess_uzip(s, out);
+	return compare_sizes(s, out);
 }

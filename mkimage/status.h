@@ -22,6 +22,7 @@ struct status {
 	uint32_t cluster;     /* bytes; 0: the base is no uzip */
 	uint64_t clusters[3]; /* by enum plan_kind */
 	uint64_t base_bytes;  /* of the image before */
+	bool has_guess;
 	uint64_t guess_bytes; /* and about after a commit */
 	uint64_t grown;       /* bytes the file system grew by */
 };

@@ -164,4 +164,19 @@ truncate -s 1M "$work/blank.img"
 check "mount of a blank disk" mount_at "$mnt" "$work/blank.img" --view block
 check "has a status" "$relive" status "$work/blank.img"
 umount_at "$mnt"
+
+# Of what is compressed as a whole, the size on disk is told.
+gzip -nk "$work/base.ufs"
+after() { # after IMAGE BOTH-SIZES WHEN
+	"$relive" status --json "$1" | tr -d ' \n' |
+		grep -Eo '"image_bytes":.*' >"$work/got"
+	echo "\"image_bytes\":$2}" >"$work/want"
+	same "status of $(basename "$1"), $3" "$work/want" "$work/got"
+}
+gz=$(stat -c %s "$work/base.ufs.gz")
+after "$work/base.ufs.gz" "$gz,\"image_bytes_after\":$gz" untouched
+mount_at "$mnt" "$work/base.ufs.gz"
+echo changed >"$mnt/etc/rc.conf"
+umount_at "$mnt"
+after "$work/base.ufs.gz" "$gz,\"image_bytes_after\":null" edited
 end

@@ -6,6 +6,7 @@
 #include "../imgfmt/log.h"
 #include "commit_impl.h"
 #include "container.h"
+#include "create.h"
 #include "path.h"
 #include "status.h"
 
@@ -53,9 +54,42 @@ commit_warn_kernel(struct session *s)
 		    path);
 }
 
+/* The kind of image that a name says; UNKNOWN: none. */
+static enum image_kind
+kind_named(const char *name)
+{
+	switch (create_format_named(name)) {
+	case CREATE_ISO:
+		return IMAGE_ISO;
+	case CREATE_UZIP:
+		return IMAGE_UZIP;
+	case CREATE_GZ:
+		return IMAGE_GZ;
+	case CREATE_UFS:
+		return IMAGE_UFS;
+	default:
+		return IMAGE_UNKNOWN;
+	}
+}
+
+/* A commit writes what the base is: a name does not make it another thing. */
+static void
+warn_name(const struct commit *c)
+{
+	enum image_kind is = c->image->layer[0].kind, named;
+
+	if (c->opt->out == NULL)
+		return;
+	named = kind_named(c->opt->out);
+	if (named != IMAGE_UNKNOWN && named != is)
+		log_warn("'%s' is %s as '%s' is, whatever its name",
+		    c->opt->out, image_kind_name(is), c->image->path);
+}
+
 void
 commit_warn(struct commit *c)
 {
+	warn_name(c);
 	if (c->image->iso == NULL || !c->changed)
 		return;
 	container_warn_side_files(c->image);

@@ -16,13 +16,9 @@ enum {
 enum create_format
 convert_format_of(const char *out)
 {
-	enum create_format format = create_format_of(out);
-	size_t len = strlen(out);
+	enum create_format format = create_format_named(out);
 
-	if (format == CREATE_UZIP || format == CREATE_GZ)
-		return format;
-	return len > 4 && strcmp(out + len - 4, ".ufs") == 0 ? CREATE_UFS
-							     : CREATE_BY_NAME;
+	return format == CREATE_ISO ? CREATE_BY_NAME : format;
 }
 
 /* The form in which the image's container has it. */
@@ -84,6 +80,11 @@ decide_format(struct conversion *c)
 	if (!c->whole)
 		return 0;
 	c->how.format = format_inside(c->image);
+	if (create_format_named(opt->out) == CREATE_ISO && c->iso == NULL)
+		log_warn("'%s' is %s as '%s' is, whatever its name; --layout "
+			 "makes an ISO",
+		    opt->out, image_kind_name(c->image->layer[0].kind),
+		    c->image->path);
 	if (!container_is_too_deep(c->image))
 		return 0;
 	log_error("'%s': an image nested this deep cannot be put back; "

@@ -28,14 +28,32 @@ ends_with(const char *name, const char *end)
 }
 
 enum create_format
+create_format_named(const char *name)
+{
+	static const struct {
+		const char *end;
+		enum create_format format;
+	} ends[] = {
+	    {".uzip", CREATE_UZIP},
+	    {".uzst", CREATE_UZIP},
+	    {".ulzma", CREATE_UZIP},
+	    {".iso", CREATE_ISO},
+	    {".gz", CREATE_GZ},
+	    {".ufs", CREATE_UFS},
+	};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		if (ends_with(name, ends[i].end))
+			return ends[i].format;
+	return CREATE_BY_NAME;
+}
+
+enum create_format
 create_format_of(const char *name)
 {
-	if (ends_with(name, ".uzip") || ends_with(name, ".uzst") ||
-	    ends_with(name, ".ulzma"))
-		return CREATE_UZIP;
-	if (ends_with(name, ".iso"))
-		return CREATE_ISO;
-	return ends_with(name, ".gz") ? CREATE_GZ : CREATE_UFS;
+	enum create_format format = create_format_named(name);
+
+	return format == CREATE_BY_NAME ? CREATE_UFS : format;
 }
 
 /* -- the tree ---------------------------------------------------------------

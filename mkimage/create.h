@@ -23,7 +23,10 @@ struct create_options {
 /* Make the image.  Errors are said; then there is no output file. */
 MUST_CHECK int create_run(const struct create_options *opt);
 
-/* What the end of a file's name says. */
+/* What the end of a file's name says; BY_NAME: nothing. */
+enum create_format create_format_named(const char *name);
+
+/* The same for an output of create, which is a UFS where nothing is said. */
 enum create_format create_format_of(const char *name);
 
 #endif

@@ -75,7 +75,14 @@ iso_args_check(struct iso_args *args, struct fs_args *fs,
     const struct command *cmd, const char *out)
 {
 	enum create_format *format = &fs->fs.format;
+	enum create_format named = create_format_named(out);
 
+	if (args->layout_set && *format == CREATE_BY_NAME &&
+	    named != CREATE_BY_NAME && named != CREATE_ISO)
+		return cmd_misused(cmd,
+		    "--layout is for ISOs, and the name '%s' asks for another "
+		    "form; --format iso overrules it",
+		    out);
 	if (args->layout_set && *format != CREATE_BY_NAME &&
 	    *format != CREATE_ISO)
 		return cmd_misused(cmd, "--layout is for ISOs");

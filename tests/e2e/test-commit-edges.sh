@@ -179,4 +179,21 @@ mount_at "$mnt" "$work/base.ufs.gz"
 echo changed >"$mnt/etc/rc.conf"
 umount_at "$mnt"
 after "$work/base.ufs.gz" "$gz,\"image_bytes_after\":null" edited
+
+# A name makes nothing another form, and whoever gives one is told.
+said() { # said WHAT PATTERN COMMAND...: it succeeds with one such line
+	local what=$1 pattern=$2
+	shift 2
+	if "$@" 2>"$work/err" && [ "$(grep -c . "$work/err")" = 1 ] &&
+		grep -Eq -- "$pattern" "$work/err"; then
+		pass "$what"
+	else
+		fail "$what" "$work/err"
+	fi
+}
+cp "$work/base.ufs" "$work/named.ufs"
+said "a UFS called a uzip" "named.uzip' is a UFS file system as .*named.ufs'" \
+	"$relive" commit -q "$work/named.ufs" -o "$work/named.uzip"
+check "no word where the name is true" eval \
+	'[ -z "$("$relive" commit -q "$work/named.ufs" -o "$work/n2.ufs" 2>&1)" ]'
 end

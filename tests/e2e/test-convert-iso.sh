@@ -243,6 +243,8 @@ bad() { # bad WHAT STATUS PATTERN ARGUMENT...
 bad "no such layout" 2 "no layout 'fancy'" "$work/uzip.iso" --layout fancy
 bad "options of a layout without one" 2 "go with --layout" "$work/uzip.iso" --trim
 bad "a layout and a form" 2 "for ISOs" "$work/uzip.iso" --layout uzip --format gz
+refuse "a layout and a name of another form" 2 "asks for another form" \
+	"$relive" convert -q "$work/uzip.iso" --layout plain -o "$work/no.ufs.gz"
 "$relive" create -q -o "$work/usr.uzip" "$tree/usr"
 mkdir -p "$work/part/uzip" "$work/part/boot"
 cp "$work/usr.uzip" "$work/part/uzip/"

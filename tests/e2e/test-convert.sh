@@ -345,6 +345,9 @@ bad "no image" 2 "too few"
 bad "no such version" 2 "no version of UFS" --ufs 3 "$base"
 bad "no such byte order" 2 "no byte order 'middle'" --byte-order middle "$base"
 bad "what is no image" 1 "of no kind that relive knows" "$tree/etc/rc.conf"
+check "a name that says what is not made" eval '
+	"$relive" convert -q "$base" -o "$work/named.iso" 2>"$work/err" &&
+	grep -Eq "^relive: warning: .*named.iso. is a .* as .* is" "$work/err"'
 bad "options for another form" 2 "are for uzips" --format ufs -A zstd "$base"
 cp "$base" "$out"
 refuse "the image as the output" 1 "input itself" \

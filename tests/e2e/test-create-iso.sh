@@ -253,6 +253,11 @@ none "$bad"
 rm "$tree/usr/huge"
 refuse "no layout of that name" 2 "no layout 'grub'" "$relive" create \
 	-o "$bad" --layout grub "$tree"
+for end in uzip ufs ufs.gz; do
+	refuse "a layout and a name in .$end" 2 "asks for another form" \
+		"$relive" create -o "$work/x.$end" --layout uzip "$tree"
+	none "$work/x.$end"
+done
 refuse "an option for ISOs alone" 2 "for ISOs" "$relive" create \
 	-o "$work/x.ufs" --trim "$tree"
 mkdir "$work/small"

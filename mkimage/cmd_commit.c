@@ -83,15 +83,21 @@ take_option(struct commit_options *opt, int c)
 	}
 }
 
-static void
+/* CMD_USAGE, said, where no uzip is written whatever the image is. */
+static int
 take_uzip_args(struct commit_options *opt, const struct uzip_args *args)
 {
+	if (opt->raw != NULL && opt->out == NULL && opt->uzip == NULL &&
+	    !opt->in_place && (uzip_args_for_uzip(args) || args->level_set))
+		return cmd_misused(&cmd_commit,
+		    "-A, -C, -s and -d are for uzips; --raw writes none");
 	opt->codec = args->codec_set ? (int)args->params.codec : COMMIT_KEEP;
 	opt->level_given = args->level_set;
 	opt->level = args->params.level;
 	opt->cluster = args->cluster_set ? args->params.cluster : 0;
 	opt->dedup = args->params.dedup ? 1 : COMMIT_KEEP;
 	opt->jobs = (unsigned)args->threads;
+	return CMD_DONE;
 }
 
 static bool
@@ -135,8 +141,9 @@ run(int argc, char **argv)
 	if (!cmd_operands(&cmd_commit, argc, argv, 1, 1))
 		return CMD_USAGE;
 	opt.address = argv[optind];
-	take_uzip_args(&opt, &args);
-	bad = check(&opt);
+	bad = take_uzip_args(&opt, &args);
+	if (bad == CMD_DONE)
+		bad = check(&opt);
 	return bad != CMD_DONE ? bad : cmd_exit(commit_run(&opt));
 }
 

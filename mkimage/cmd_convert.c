@@ -103,8 +103,8 @@ check(struct convert_options *opt)
 	if (opt->out == NULL)
 		return cmd_misused(&cmd_convert, "-o OUT is missing");
 	if (opt->iso.layout_set) {
-		bad =
-		    iso_args_check(&opt->iso, &opt->fs, &cmd_convert, opt->out);
+		bad = iso_args_check(
+		    &opt->iso, &opt->fs, &opt->uzip, &cmd_convert, opt->out);
 		return bad != CMD_DONE ? bad
 				       : fs_args_check(&opt->fs, &opt->uzip,
 					     &cmd_convert, CREATE_ISO);

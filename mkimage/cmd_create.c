@@ -125,7 +125,7 @@ check(struct create_options *opt, struct fs_args *fs, struct iso_args *iso,
 
 	if (opt->out == NULL)
 		return cmd_misused(&cmd_create, "-o OUT is missing");
-	bad = iso_args_check(iso, fs, &cmd_create, opt->out);
+	bad = iso_args_check(iso, fs, uzip, &cmd_create, opt->out);
 	if (bad == CMD_DONE)
 		bad = fs_args_check(fs, uzip, &cmd_create, fs->fs.format);
 	if (iso->layout.label == NULL)

@@ -367,6 +367,8 @@ commit_run(const struct commit_options *options)
 	if (rc == 0)
 		rc = find_target(&c);
 	if (rc == 0)
+		rc = commit_check_wishes(&c);
+	if (rc == 0)
 		rc = c.changed ? commit_check_left(c.session, options->address)
 			       : 0;
 	if (rc == 0)

@@ -47,6 +47,9 @@ struct commit_uzip_how {
 	struct plan plan; /* of the clusters, when incremental */
 };
 
+/* -EINVAL, said: wishes for a uzip where none is written. */
+MUST_CHECK int commit_check_wishes(const struct commit *c);
+
 /*
  * Decide how the uzip is written.  -EINVAL, said: parameters that cannot be.
  * Release with commit_uzip_how_release.

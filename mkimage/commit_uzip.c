@@ -47,6 +47,24 @@ apply_options(const struct commit_options *opt, struct uzip_params *p)
 }
 
 int
+commit_check_wishes(const struct commit *c)
+{
+	const struct commit_options *opt = c->opt;
+	bool whole = opt->out != NULL || opt->in_place;
+
+	if (opt->codec == COMMIT_KEEP && !opt->level_given &&
+	    opt->cluster == 0 && opt->dedup == COMMIT_KEEP)
+		return 0;
+	if (opt->uzip != NULL ||
+	    (whole && c->image->layer[c->target].kind == IMAGE_UZIP))
+		return 0;
+	log_error("'%s' holds its image in no uzip: -A, -C, -s and -d are for "
+		  "uzips",
+	    c->image->path);
+	return -EINVAL;
+}
+
+int
 commit_uzip_decide(struct commit *c, struct commit_uzip_how *how)
 {
 	bool has_base = c->uzip != NULL, differs;

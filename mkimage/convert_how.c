@@ -212,9 +212,7 @@ check_format(const struct conversion *c)
 	const struct uzip_args *asked = &c->opt->uzip;
 	const char *what = NULL;
 
-	if (c->how.format != CREATE_UZIP &&
-	    (asked->codec_set || asked->cluster_set || asked->params.dedup ||
-		asked->params.keep_zeroes))
+	if (c->how.format != CREATE_UZIP && uzip_args_for_uzip(asked))
 		what = "-A, -L, -s, -d and -Z are for uzips";
 	else if (c->how.format == CREATE_UFS && asked->level_set)
 		what = "-C is for uzips and gz files";

@@ -183,10 +183,8 @@ int
 fs_args_check(struct fs_args *args, const struct uzip_args *uzip,
     const struct command *cmd, enum create_format format)
 {
-	bool uzip_only = uzip->codec_set || uzip->cluster_set ||
-	    uzip->params.dedup || uzip->params.keep_zeroes;
-
-	if (format != CREATE_UZIP && format != CREATE_ISO && uzip_only)
+	if (format != CREATE_UZIP && format != CREATE_ISO &&
+	    uzip_args_for_uzip(uzip))
 		return cmd_misused(cmd, "-A, -L, -s, -d and -Z are for uzips");
 	if (format == CREATE_UFS && uzip->level_set)
 		return cmd_misused(cmd, "-C is for uzips and gz files");

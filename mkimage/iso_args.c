@@ -72,7 +72,7 @@ iso_args_set(
 
 int
 iso_args_check(struct iso_args *args, struct fs_args *fs,
-    const struct command *cmd, const char *out)
+    const struct uzip_args *uzip, const struct command *cmd, const char *out)
 {
 	enum create_format *format = &fs->fs.format;
 	enum create_format named = create_format_named(out);
@@ -96,6 +96,11 @@ iso_args_check(struct iso_args *args, struct fs_args *fs,
 		    "--gzip-kernel and --archive are for ISOs");
 	if (*format != CREATE_ISO)
 		return CMD_DONE;
+	if (args->layout.kind == LAYOUT_PLAIN &&
+	    (uzip_args_for_uzip(uzip) || uzip->level_set))
+		return cmd_misused(cmd,
+		    "-A, -C, -L, -s, -d and -Z are for uzips; the plain layout "
+		    "has none");
 	args->layout.label = fs->fs.mkfs.label;
 	fs->fs.mkfs.label = NULL;
 	return CMD_DONE;

@@ -47,7 +47,7 @@ int iso_args_set(
  * output's name.  CMD_DONE; CMD_USAGE, said.
  */
 int iso_args_check(struct iso_args *args, struct fs_args *fs,
-    const struct command *cmd, const char *out);
+    const struct uzip_args *uzip, const struct command *cmd, const char *out);
 void iso_args_release(struct iso_args *args);
 
 #endif

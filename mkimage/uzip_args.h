@@ -31,4 +31,12 @@ struct uzip_args {
 int uzip_args_set(struct uzip_args *args, const struct command *cmd, int c,
     const char *value);
 
+/* Whether any was given that only a uzip has a use for; not -C and -j. */
+static inline bool
+uzip_args_for_uzip(const struct uzip_args *args)
+{
+	return args->codec_set || args->cluster_set || args->params.dedup ||
+	    args->params.keep_zeroes;
+}
+
 #endif

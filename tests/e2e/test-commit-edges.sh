@@ -196,4 +196,20 @@ said "a UFS called a uzip" "named.uzip' is a UFS file system as .*named.ufs'" \
 	"$relive" commit -q "$work/named.ufs" -o "$work/named.uzip"
 check "no word where the name is true" eval \
 	'[ -z "$("$relive" commit -q "$work/named.ufs" -o "$work/n2.ufs" 2>&1)" ]'
+
+# Wishes for a uzip where none is written are not passed over.
+for image in named.ufs base.ufs.gz disk.img; do
+	for wish in "-A zstd" "-s 64k" "-d" "-C 9"; do
+		# shellcheck disable=SC2086 # two words
+		refuse "$wish for $image" 1 "are for uzips" \
+			"$relive" commit -q "$work/$image" -o "$work/no" $wish
+	done
+done
+refuse "nor in place" 1 "are for uzips" \
+	"$relive" commit "$work/named.ufs" --in-place -d
+refuse "nor where --raw is all" 2 "are for uzips" \
+	"$relive" commit "$work/little.uzip" --raw "$work/no" -A zstd
+check "nothing is written" test ! -e "$work/no"
+check "a uzip made beside may be any" "$relive" commit -q "$work/named.ufs" \
+	--uzip "$work/yes.uzip" -A zstd
 end

@@ -258,6 +258,11 @@ for end in uzip ufs ufs.gz; do
 		"$relive" create -o "$work/x.$end" --layout uzip "$tree"
 	none "$work/x.$end"
 done
+for wish in -A=zstd -C=9 -s=64k -L -d -Z; do
+	# shellcheck disable=SC2086 # two words
+	refuse "${wish%=*} in the plain layout" 2 "are for uzips" "$relive" \
+		create -o "$bad" --layout plain ${wish/=/ } "$tree"
+done
 refuse "an option for ISOs alone" 2 "for ISOs" "$relive" create \
 	-o "$work/x.ufs" --trim "$tree"
 mkdir "$work/small"

@@ -27,7 +27,8 @@ MUST_CHECK int create_set_conf(struct tree *t, const char *what);
  */
 
 struct create_need {
-	uint64_t files;    /* inodes */
+	uint64_t inodes;
+	uint64_t files;    /* of these, what is no directory */
 	uint64_t bytes;    /* of fragments that contents and names take */
 	uint64_t contents; /* bytes of data in files, without holes */
 };

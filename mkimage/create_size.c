@@ -131,7 +131,8 @@ measure(const struct units *u, struct tree_node *node, struct create_need *need)
 	if (node->ino != 0)
 		return;
 	node->ino = 1;
-	need->files++;
+	need->inodes++;
+	need->files += !S_ISDIR(node->mode);
 	need->bytes += xattr_bytes(u, node);
 	if (S_ISREG(node->mode)) {
 		need->bytes += file_bytes(u, node);
@@ -187,7 +188,7 @@ static uint64_t
 inodes_wanted(
     const struct create_fs_options *opt, const struct create_need *need)
 {
-	return need->files + need->files / 32 + INODES_SPARE +
+	return need->inodes + need->inodes / 32 + INODES_SPARE +
 	    free_wanted(opt, need) / (2 * opt->mkfs.frag_size);
 }
 
@@ -269,12 +270,12 @@ fixed_size(const struct create_fs_options *opt, const struct create_need *need,
 		rc = ask(*dev, &info);
 	if (rc < 0)
 		return rc;
-	if (info.free >= need->bytes && info.free_inodes >= need->files)
+	if (info.free >= need->bytes && info.free_inodes >= need->inodes)
 		return 0;
 	log_error("%" PRIu64
 		  " bytes are too small for the tree: it takes %" PRIu64
 		  " of %" PRIu64 " bytes and %" PRIu64 " of %" PRIu64 " inodes",
-	    opt->size, need->bytes, info.free, need->files, info.free_inodes);
+	    opt->size, need->bytes, info.free, need->inodes, info.free_inodes);
 	blkdev_close(*dev);
 	*dev = NULL;
 	return -ENOSPC;

@@ -37,12 +37,15 @@ put_state(struct report *r, const struct ufs_info *i)
 static void
 put_space(struct report *r, const struct ufs_info *i)
 {
+	uint64_t used = i->inodes - i->free_inodes;
+
 	report_bytes(r, "size", "size", i->size);
 	report_bytes(r, "block_size", "block size", i->block_size);
 	report_bytes(r, "fragment_size", "fragment size", i->frag_size);
 	report_bytes(r, "free", "free", i->free);
 	report_number(r, "minfree_percent", NULL, i->minfree);
-	report_number(r, "files", "files", i->inodes - i->free_inodes);
+	report_number(r, "files", "files",
+	    used > i->directories ? used - i->directories : 0);
 	report_number(r, "directories", "directories", i->directories);
 	report_number(r, "free_inodes", "free inodes", i->free_inodes);
 	report_number(r, "groups", NULL, i->ncg);

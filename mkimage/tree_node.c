@@ -281,7 +281,7 @@ finish_entry(struct tree_job *job)
 	else if (rc == ARCHIVE_WARN)
 		log_debug(
 		    "'%s': %s", job->path, archive_error_string(t->archive));
-	t->counts.files++;
+	t->counts.files += !S_ISDIR(job->node.mode);
 	return 0;
 }
 

@@ -28,6 +28,15 @@ tells "a raw image" "$work/raw" '[.layers[].kind]' '["ufs"]'
 tells "its geometry" "$work/raw" \
 	'.layers[0] | [.version, .block_size, .fragment_size, .clean]' \
 	'[2,8192,1024,true]'
+nfiles=$(find "$work/tree" ! -type d -printf '%i\n' | sort -u | wc -l)
+ndirs=$(find "$work/tree" -type d | wc -l)
+tells "files are what is no directory" "$work/raw" \
+	'.layers[0] | [.files, .directories]' "[$nfiles,$ndirs]"
+check "create counts them so" eval \
+	'"$relive" create -o "$work/made" "$work/tree" 2>&1 |
+	grep -q ": $nfiles files, "'
+check "and extract" eval '"$relive" extract "$work/raw" -o "$work/out.tar" 2>&1 |
+	grep -q ": $(find "$work/tree" ! -type d | wc -l) files, "'
 tells "its release" "$work/raw" '.layers[0].release' \
 	'"FreeBSD 13.2-RELEASE-p4"'
 tells "a uzip" "$work/base.uzip" '[.layers[].kind]' '["uzip","ufs"]'

@@ -372,9 +372,9 @@ too_small_a_size_is_refused(void)
 static void
 a_size_is_found_for_any_number_of_files(void)
 {
-	struct create_need need = {.files = 7000, .bytes = 110 << 20};
+	struct create_need need = {.inodes = 7000, .bytes = 110 << 20};
 
-	for (; need.files < 7000 + 32768 / 256; need.files++) {
+	for (; need.inodes < 7000 + 32768 / 256; need.inodes++) {
 		struct blkdev *dev = NULL;
 
 		CHECK_EQ(create_make_fs(&plain, &need, 0, &dev), 0);

@@ -31,6 +31,9 @@ enum {
 
 /* -- the way messages go --------------------------------------------------- */
 
+/* fusermount3, which mounts for an ordinary user, has told why it did not. */
+static bool told_by_helper;
+
 /* libfuse's own complaints, one line each, in our words' place. */
 __attribute__((format(printf, 2, 0))) static void
 from_libfuse(enum fuse_log_level level, const char *format, va_list args)
@@ -425,6 +428,7 @@ serve(struct server *server, const struct mount_options *options,
 	if (server->fuse == NULL)
 		return -ENOTSUP; /* said by libfuse */
 	if (fuse_session_mount(server->fuse, server->dir) != 0) {
+		told_by_helper = geteuid() != 0;
 		fuse_session_destroy(server->fuse);
 		return -ENOTSUP;
 	}
@@ -477,7 +481,7 @@ run(const struct mount_options *options, const struct mount_plan *plan,
 	pool_close(server.pool);
 	helper_close();
 	write_status(server.ready_fd, rc < 0 ? rc : -EIO,
-	    !server.detached && log_errors_said() > 0);
+	    !server.detached && (log_errors_said() > 0 || told_by_helper));
 	return rc;
 }
 
@@ -558,6 +562,7 @@ mount_run(const struct mount_options *options)
 		rc = mount_planned(options, &plan, &said);
 		mount_plan_release(&plan);
 	}
+	said |= told_by_helper;
 	if (rc < 0 && !said && log_errors_said() == errors)
 		log_error("'%s' cannot be mounted: %s", options->address,
 		    strerror(-rc));

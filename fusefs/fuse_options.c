@@ -106,6 +106,15 @@ parse_word(struct parse *p, const char *word)
 	return -EINVAL;
 }
 
+/* fusermount3 leaves both out, without a word. */
+static void
+warn_of_root(const struct parse *p)
+{
+	if (geteuid() != 0 && (p->suid || p->dev))
+		log_warn("suid and dev are root's to give: the mount is "
+			 "nosuid,nodev");
+}
+
 static int
 add_defaults(struct parse *p)
 {
@@ -142,8 +151,10 @@ mount_plan_make(const struct mount_options *options, struct mount_plan *out)
 		    "fakeroot and default_permissions exclude each other");
 		rc = -EINVAL;
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		warn_of_root(&p);
 		rc = add_defaults(&p);
+	}
 	if (rc < 0)
 		mount_plan_release(out);
 	return rc;

@@ -83,6 +83,16 @@ check "tar restores owners" eval 'tar -C "$work/tree" --numeric-owner -cf \
 check "the user unmounts that too" user "$relive" umount "$mnt"
 check "and it is clean" "$relive" check "$img.relive"
 
+user "$relive" mount -o fakeroot,suid,dev "$img" "$mnt" >"$work/out" 2>"$work/err"
+check "suid and dev are not dropped in silence" eval \
+	'[ "$(grep -c "warning: .*nosuid,nodev" "$work/err")" = 1 ]'
+user "$relive" umount "$mnt"
+mkdir "$work/roots"
+refuse "what fusermount3 says is all that is said" 1 "fusermount3: .*$work/roots" \
+	user "$relive" mount -o fakeroot "$img" "$work/roots"
+refuse "in the foreground too" 1 "fusermount3: .*$work/roots" \
+	user "$relive" mount -f -o fakeroot "$img" "$work/roots"
+
 chown 0 "$img" && chmod 644 "$img" && rm -rf "$img.relive" && chmod 755 "$work"
 refuse "where no folder can be made, --session is the advice" 1 \
 	"name another with --session" user "$relive" mount "$img" "$mnt"

@@ -11,6 +11,7 @@ enum { LONGS_MAX = 40, SHORTS_MAX = 64, NAME_MAX_LEN = 31 };
 
 static bool quiet;
 static unsigned errors_said;
+static int write_error; /* errno of the first write to stdout that failed */
 
 static const char common_usage[] =
     "\n"
@@ -238,10 +239,23 @@ cmd_put_name(FILE *f, const char *name, bool raw)
 	}
 }
 
+bool
+cmd_write_stdout(const void *bytes, size_t len)
+{
+	if (fwrite(bytes, 1, len, stdout) == len)
+		return true;
+	if (write_error == 0)
+		write_error = errno;
+	return false;
+}
+
 int
 cmd_flush_stdout(void)
 {
 	int rc = fflush(stdout) != 0 ? -errno : ferror(stdout) ? -EIO : 0;
+
+	if (write_error != 0)
+		rc = -write_error;
 
 	if (rc < 0)
 		log_error("cannot write to standard output: %s", strerror(-rc));

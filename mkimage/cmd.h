@@ -79,6 +79,11 @@ const char *cmd_bytes(char *buf, size_t len, uint64_t bytes);
  */
 void cmd_put_name(FILE *f, const char *name, bool raw);
 
+/*
+ * Write to standard output.  false: it failed; why, cmd_flush_stdout tells.
+ */
+bool cmd_write_stdout(const void *bytes, size_t len);
+
 /* Flush standard output; -errno, said, when it could not be written. */
 MUST_CHECK int cmd_flush_stdout(void);
 

@@ -18,10 +18,10 @@ put(void *arg, uint64_t off, const void *buf, size_t len)
 {
 	(void)arg;
 	(void)off;
-	if (fwrite(buf, 1, len, stdout) == len)
+	if (cmd_write_stdout(buf, len))
 		return 0;
 	(void)!cmd_flush_stdout();
-	return -EIO;
+	return -EPIPE;
 }
 
 static int
@@ -40,7 +40,7 @@ cat(struct view *v, const char *path)
 		return rc;
 	}
 	rc = view_copy(v, &node, put, NULL);
-	if (rc < 0 && rc != -EIO && rc != -ECORRUPT)
+	if (rc < 0 && rc != -EIO && rc != -EPIPE && rc != -ECORRUPT)
 		log_error("'%s': %s", path, strerror(-rc));
 	return rc;
 }
@@ -73,6 +73,8 @@ run(int argc, char **argv)
 
 		if (worst == 0 || one == -ECORRUPT)
 			worst = one;
+		if (one == -EPIPE) /* nobody takes what follows either */
+			break;
 	}
 	if (worst == 0)
 		worst = cmd_flush_stdout();

@@ -111,6 +111,13 @@ echo 'geom_uzip_load="YES"' >"$work/want"
 same "cat --iso follows links" "$work/want" "$work/got"
 refuse "cat of a directory" 1 "'/etc': Is a directory" \
 	"$relive" cat "$work/live.iso" /etc
+head -c 3000000 /dev/zero >"$work/bytes/large"
+make_ufs "$work/large.ufs" "$work/bytes" 2 8192 1024
+for f in live.iso,/etc/rc.conf large.ufs,/large; do
+	# shellcheck disable=SC2016 # sh expands it
+	refuse "cat of ${f#*,} where there is no space" 1 'No space left' sh -c \
+		'"$0" cat "$1" "$2" "$2" >/dev/full' "$relive" "$work/${f%,*}" "${f#*,}"
+done
 refuse "cat of a link that leads nowhere" 1 'No such file' \
 	"$relive" cat "$work/live.iso" /usr/long119
 

@@ -228,6 +228,7 @@ MKIMAGE = \
 	mkimage/iso_author_hybrid.c \
 	mkimage/iso_author_image.c \
 	mkimage/iso_author_stream.c \
+	mkimage/json_text.c \
 	mkimage/kld_hints.c \
 	mkimage/kmod.c \
 	mkimage/layout.c \

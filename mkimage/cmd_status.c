@@ -5,6 +5,7 @@
 #include "../imgfmt/log.h"
 #include "commands.h"
 #include "commit.h"
+#include "json_text.h"
 #include "parts.h"
 #include "status.h"
 
@@ -156,8 +157,7 @@ json_parts(const struct parts *parts)
 	json_object *o = json_object_new_array();
 
 	for (unsigned i = 0; i < parts->n; i++)
-		json_object_array_add(
-		    o, json_object_new_string(parts->path[i]));
+		json_object_array_add(o, json_text(parts->path[i]));
 	return o;
 }
 
@@ -180,8 +180,9 @@ print_json(
 	    {"image_bytes", st->base_bytes},
 	};
 	json_object *o = json_object_new_object();
+	const char *text;
 
-	json_object_object_add(o, "session", json_object_new_string(s->dir));
+	json_object_object_add(o, "session", json_text(s->dir));
 	json_object_object_add(
 	    o, "edited", json_object_new_boolean(is_edited(s, parts)));
 	json_object_object_add(
@@ -201,8 +202,11 @@ print_json(
 		    json_object_new_uint64(numbers[i].value));
 	json_object_object_add(o, "image_bytes_after",
 	    st->has_guess ? json_object_new_uint64(st->guess_bytes) : NULL);
-	printf(
-	    "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY));
+	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY);
+	if (text != NULL) {
+		cmd_write_stdout(text, strlen(text));
+		putchar('\n');
+	}
 	json_object_put(o);
 }
 
@@ -210,7 +214,7 @@ static int
 tell(struct session *s, const struct parts *parts, bool as_json, bool names)
 {
 	struct status st;
-	int rc = status_compute(s, &st);
+	int flushed, rc = status_compute(s, &st);
 
 	if (rc < 0)
 		return rc;
@@ -226,7 +230,8 @@ tell(struct session *s, const struct parts *parts, bool as_json, bool names)
 			 "4 GiB or more from an ISO");
 	if (rc == 0 && names && !as_json)
 		rc = print_names(s, &st, parts);
-	return rc < 0 ? rc : cmd_flush_stdout();
+	flushed = cmd_flush_stdout();
+	return rc < 0 ? rc : flushed;
 }
 
 static int

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "json_text.h"
 
 enum { LABEL_WIDTH = 16 };
 
@@ -60,64 +61,12 @@ report_layer(struct report *r, const char *kind, const char *title)
 	report_text(r, "kind", NULL, kind);
 }
 
-/* How many bytes follow the first one of a UTF-8 sequence; -1: none does. */
-static int
-bytes_after(unsigned char first)
-{
-	static const struct {
-		unsigned char from, to;
-		int more;
-	} ranges[] = {
-	    {0x00, 0x7f, 0}, {0xc2, 0xdf, 1}, {0xe0, 0xef, 2}, {0xf0, 0xf4, 3}};
-
-	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
-		if (first >= ranges[i].from && first <= ranges[i].to)
-			return ranges[i].more;
-	return -1;
-}
-
-/* Length of the UTF-8 sequence at p; 0 where there is none. */
-static int
-sequence_at(const unsigned char *p)
-{
-	int more = bytes_after(*p);
-
-	for (int i = 1; i <= more; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	return more + 1;
-}
-
-/* JSON is UTF-8; names on disk need not be: other bytes count as Latin-1. */
-static struct json_object *
-text_value(const char *text)
-{
-	const unsigned char *p = (const unsigned char *)text;
-	char clean[2048];
-	int n = 0;
-
-	while (*p != '\0' && n + 4 < (int)sizeof(clean)) {
-		int len = sequence_at(p);
-
-		if (len > 0) {
-			memcpy(clean + n, p, (size_t)len);
-			n += len;
-			p += len;
-		} else {
-			clean[n++] = (char)(0xc0 | *p >> 6);
-			clean[n++] = (char)(0x80 | (*p & 0x3f));
-			p++;
-		}
-	}
-	return json_object_new_string_len(clean, n);
-}
-
 void
 report_text(
     struct report *r, const char *key, const char *label, const char *text)
 {
 	if (r->json && key != NULL)
-		put(r, key, text_value(text));
+		put(r, key, json_text(text));
 	else if (!r->json && label != NULL)
 		line(label, text);
 }
@@ -227,8 +176,10 @@ report_finish(struct report *r, bool one_line)
 		flags |= JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
 	if (!r->failed)
 		text = json_object_to_json_string_ext(r->root, flags);
-	if (text != NULL)
-		puts(text);
+	if (text != NULL) {
+		cmd_write_stdout(text, strlen(text));
+		putchar('\n');
+	}
 	json_object_put(r->root);
 	return text != NULL ? 0 : -ENOMEM;
 }

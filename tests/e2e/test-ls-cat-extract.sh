@@ -96,9 +96,28 @@ same "ls makes control bytes visible" "$work/want" "$work/got"
 same "ls --raw gives names as they are" "$work/want" "$work/got"
 if command -v jq >/dev/null; then
 	"$relive" ls --json "$work/names.ufs" | jq -r .path >"$work/got"
-	printf '/back\\slash\n/latin\xc3\xa9\n/red\033[31m\n' >"$work/want"
+	printf '/back\\slash\n/latin\xef\xbf\xbd\n/red\033[31m\n' >"$work/want"
 	same "ls --json is JSON all the same" "$work/want" "$work/got"
 fi
+
+# JSON tells all bytes apart: what is no UTF-8 is a surrogate, as in Python.
+mkdir "$work/bytes"
+(cd "$work/bytes" && touch $'a\xff' $'b\xc3\xbf' $'c\xed\xb3\xbf\xc0\x80"\x7f')
+make_ufs "$work/bytes.ufs" "$work/bytes" 2 8192 1024 -M 1m
+"$relive" ls --json "$work/bytes.ufs" | sed 's/"id".*//' >"$work/got"
+printf '{"path":"/a\\udcff",\n{"path":"/b\xc3\xbf",\n%s\n' \
+	'{"path":"/c\udced\udcb3\udcbf\udcc0\udc80\"\u007f",' >"$work/want"
+same "ls --json escapes bytes that are no UTF-8" "$work/want" "$work/got"
+cp "$work/bytes.ufs" "$work/"$'n\xff.ufs'
+for c in info status; do
+	"$relive" "$c" --json "$work/"$'n\xff.ufs' >"$work/got"
+	if grep -q 'n\\udcff.ufs' "$work/got" &&
+		iconv -f UTF-8 -t UTF-8 "$work/got" >/dev/null; then
+		pass "so does $c --json"
+	else
+		fail "so does $c --json" "$work/got"
+	fi
+done
 
 # cat
 "$relive" cat "$work/live.iso" /usr/rc.conf >"$work/got"

@@ -382,9 +382,10 @@ image_enter_iso(struct image_walk *walk)
 	struct image_found choice;
 	struct blkdev *dev;
 	uint64_t off = walk->off;
+	bool cut = iso_info(image->iso)->size > walk->dev->size;
 	int rc;
 
-	if (iso_info(image->iso)->size > walk->dev->size)
+	if (cut)
 		log_warn("'%s' is cut short: %" PRIu64 " of %" PRIu64
 			 " bytes; parts of a split download are joined with "
 			 "'cat NAME.part* >NAME'",
@@ -392,6 +393,8 @@ image_enter_iso(struct image_walk *walk)
 		    iso_info(image->iso)->size);
 	rc = walk->rest[0] != '\0' ? named_image(walk, &choice)
 				   : only_image(walk, &choice);
+	if (rc == -EINVAL && cut) /* it may have been in what is missing */
+		rc = -ECORRUPT;
 	if (rc == 0)
 		rc = iso_file_open(image->iso, &choice.node, &dev);
 	if (rc < 0)

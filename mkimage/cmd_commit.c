@@ -91,6 +91,9 @@ take_uzip_args(struct commit_options *opt, const struct uzip_args *args)
 	    !opt->in_place && (uzip_args_for_uzip(args) || args->level_set))
 		return cmd_misused(&cmd_commit,
 		    "-A, -C, -s and -d are for uzips; --raw writes none");
+	if (args->codec_set &&
+	    uzip_args_check_level(args, &cmd_commit) != CMD_DONE)
+		return CMD_USAGE;
 	opt->codec = args->codec_set ? (int)args->params.codec : COMMIT_KEEP;
 	opt->level_given = args->level_set;
 	opt->level = args->params.level;

@@ -102,6 +102,11 @@ check(struct convert_options *opt)
 
 	if (opt->out == NULL)
 		return cmd_misused(&cmd_convert, "-o OUT is missing");
+	bad = opt->uzip.codec_set
+	    ? uzip_args_check_level(&opt->uzip, &cmd_convert)
+	    : CMD_DONE;
+	if (bad != CMD_DONE)
+		return bad;
 	if (opt->iso.layout_set) {
 		bad = iso_args_check(
 		    &opt->iso, &opt->fs, &opt->uzip, &cmd_convert, opt->out);

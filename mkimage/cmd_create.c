@@ -128,6 +128,8 @@ check(struct create_options *opt, struct fs_args *fs, struct iso_args *iso,
 	bad = iso_args_check(iso, fs, uzip, &cmd_create, opt->out);
 	if (bad == CMD_DONE)
 		bad = fs_args_check(fs, uzip, &cmd_create, fs->fs.format);
+	if (bad == CMD_DONE)
+		bad = uzip_args_check_level(uzip, &cmd_create);
 	if (iso->layout.label == NULL)
 		iso->layout.label = DEFAULT_LABEL;
 	opt->fs = fs->fs;

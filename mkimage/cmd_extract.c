@@ -118,7 +118,7 @@ report(const struct tree_out_counts *c)
 		return 0;
 	log_error(
 	    "%llu files could not be extracted", (unsigned long long)c->failed);
-	return -EIO;
+	return c->damaged > 0 ? -ECORRUPT : -EIO;
 }
 
 static int

@@ -175,6 +175,18 @@ find_images(struct info *info)
 	return n < 0 ? n : 0;
 }
 
+/* An ISO of which a part is missing. */
+static int
+tell_cut(struct info *info)
+{
+	uint64_t is = info->top->layer[0].dev->size;
+
+	log_error("'%s' is cut short: %llu of %llu bytes", info->address,
+	    (unsigned long long)is,
+	    (unsigned long long)iso_info(info->iso)->size);
+	return -ECORRUPT;
+}
+
 static int
 tell_image(struct info *info)
 {
@@ -188,6 +200,8 @@ tell_image(struct info *info)
 			return rc;
 		info_iso(&info->report, info->iso, info->top, info->found,
 		    info->nfound);
+		if (iso_info(info->iso)->size > top->layer[0].dev->size)
+			return tell_cut(info);
 		one = only_candidate(info);
 		if (top->nlayers == 1)
 			return one < 0

@@ -77,7 +77,7 @@ parse(struct uzip_job *job, int argc, char **argv)
 	job->in = argv[optind];
 	if (job->out == NULL)
 		return cmd_misused(&cmd_uzip, "-o OUT is missing");
-	return CMD_DONE;
+	return uzip_args_check_level(&job->args, &cmd_uzip);
 }
 
 /* The device to read, whose size gives the number of clusters. */

@@ -17,8 +17,8 @@ enum {
 /* -- layout -----------------------------------------------------------------
  */
 
-static int
-check_label(const char *label)
+int
+create_fs_check_label(const char *label)
 {
 	if (label == NULL)
 		return 0;
@@ -74,7 +74,7 @@ int
 create_fs_lay_out(struct create_fs *fs, const struct create_fs_options *opt,
     struct tree *tree)
 {
-	int rc = check_label(opt->mkfs.label);
+	int rc = create_fs_check_label(opt->mkfs.label);
 
 	*fs = (struct create_fs){.opt = opt, .tree = tree};
 	if (rc == 0 && opt->order != NULL)

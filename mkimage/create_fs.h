@@ -37,4 +37,7 @@ struct create_fs_options {
 	const struct order *order; /* of files that lie first, or NULL */
 };
 
+/* A label of a UFS, or NULL: -EINVAL, said, of one that cannot be. */
+MUST_CHECK int create_fs_check_label(const char *label);
+
 #endif

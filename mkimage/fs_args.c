@@ -169,6 +169,8 @@ check_ufs(struct fs_args *args, const struct command *cmd)
 	if (args->fs.size != 0 &&
 	    (args->fs.free_bytes != 0 || args->fs.free_percent != 0))
 		return cmd_misused(cmd, "--size and --free exclude each other");
+	if (create_fs_check_label(mkfs->label) < 0)
+		return CMD_USAGE;
 	if (block == 0)
 		return CMD_DONE;
 	if (mkfs->frag_size == 0)

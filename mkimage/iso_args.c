@@ -70,40 +70,61 @@ iso_args_set(
 	}
 }
 
-int
-iso_args_check(struct iso_args *args, struct fs_args *fs,
-    const struct uzip_args *uzip, const struct command *cmd, const char *out)
+/* --layout makes an ISO, unless the name or --format says another thing. */
+static int
+check_layout(
+    enum create_format *format, const struct command *cmd, const char *out)
 {
-	enum create_format *format = &fs->fs.format;
 	enum create_format named = create_format_named(out);
 
-	if (args->layout_set && *format == CREATE_BY_NAME &&
-	    named != CREATE_BY_NAME && named != CREATE_ISO)
+	if (*format == CREATE_BY_NAME && named != CREATE_BY_NAME &&
+	    named != CREATE_ISO)
 		return cmd_misused(cmd,
 		    "--layout is for ISOs, and the name '%s' asks for another "
 		    "form; --format iso overrules it",
 		    out);
-	if (args->layout_set && *format != CREATE_BY_NAME &&
-	    *format != CREATE_ISO)
+	if (*format != CREATE_BY_NAME && *format != CREATE_ISO)
 		return cmd_misused(cmd, "--layout is for ISOs");
-	if (args->layout_set)
-		*format = CREATE_ISO;
-	if (*format == CREATE_BY_NAME)
-		*format = create_format_of(out);
-	if (*format != CREATE_ISO && args->set)
-		return cmd_misused(cmd,
-		    "--volume-set, --publisher, --no-tweak, --trim, "
-		    "--gzip-kernel and --archive are for ISOs");
-	if (*format != CREATE_ISO)
-		return CMD_DONE;
+	*format = CREATE_ISO;
+	return CMD_DONE;
+}
+
+/* What is an ISO: its options, and those of the image in it. */
+static int
+check_iso(const struct iso_args *args, const struct uzip_args *uzip,
+    const struct command *cmd)
+{
+	const char *label = args->layout.label;
+
 	if (args->layout.kind == LAYOUT_PLAIN &&
 	    (uzip_args_for_uzip(uzip) || uzip->level_set))
 		return cmd_misused(cmd,
 		    "-A, -C, -L, -s, -d and -Z are for uzips; the plain layout "
 		    "has none");
+	return label != NULL && layout_check_label(label) < 0 ? CMD_USAGE
+							      : CMD_DONE;
+}
+
+int
+iso_args_check(struct iso_args *args, struct fs_args *fs,
+    const struct uzip_args *uzip, const struct command *cmd, const char *out)
+{
+	enum create_format *format = &fs->fs.format;
+	int bad = args->layout_set ? check_layout(format, cmd, out) : CMD_DONE;
+
+	if (bad != CMD_DONE)
+		return bad;
+	if (*format == CREATE_BY_NAME)
+		*format = create_format_of(out);
+	if (*format != CREATE_ISO)
+		return !args->set
+		    ? CMD_DONE
+		    : cmd_misused(cmd,
+			  "--volume-set, --publisher, --no-tweak, --trim, "
+			  "--gzip-kernel and --archive are for ISOs");
 	args->layout.label = fs->fs.mkfs.label;
 	fs->fs.mkfs.label = NULL;
-	return CMD_DONE;
+	return check_iso(args, uzip, cmd);
 }
 
 void

@@ -19,8 +19,8 @@ enum { LABEL_MAX = 32 };
 /* Bytes from which on FreeBSD reads no file of an ISO (trap 73). */
 #define IMAGE_MOST ((uint64_t)4 << 30)
 
-static int
-check_label(const char *label)
+int
+layout_check_label(const char *label)
 {
 	if (*label == '\0' || strlen(label) > LABEL_MAX) {
 		log_error(
@@ -307,7 +307,7 @@ layout_write(struct tree *t, const struct layout_options *opt,
 {
 	struct layout l = {.opt = opt, .system = t, .cd.spool = -1};
 	unsigned said = cmd_errors_said();
-	int rc = check_label(opt->label);
+	int rc = layout_check_label(opt->label);
 
 	layout_device(opt->label, l.device);
 	tree_reader_init(&l.reader, t);

@@ -66,4 +66,7 @@ MUST_CHECK int layout_write(struct tree *t, const struct layout_options *opt,
 /* Say what the ISO consists of, and what the other layouts would give. */
 void layout_tell_sizes(enum layout_kind kind, const struct layout_sizes *sizes);
 
+/* A label of an ISO: -EINVAL, said, of one that cannot be. */
+MUST_CHECK int layout_check_label(const char *label);
+
 #endif

@@ -55,6 +55,14 @@ struct tree_job {
 /* Write one node, without what is below it; see tree_out_add for errors. */
 MUST_CHECK int tree_node_write(struct tree_job *job);
 
+/* One file more that was not written, for rc. */
+static inline void
+tree_count_failed(struct tree_out *t, int rc)
+{
+	t->counts.failed++;
+	t->counts.damaged += rc == -ECORRUPT;
+}
+
 /* Whether going on makes sense after a single file's error. */
 bool tree_is_fatal(int rc);
 

@@ -344,7 +344,7 @@ tree_node_write(struct tree_job *job)
 	}
 	if (rc == 0 || tree_is_fatal(rc) || job->from->is_strict)
 		return rc;
-	job->t->counts.failed++;
+	tree_count_failed(job->t, rc);
 	if (rc != -EIO && rc != -ECORRUPT) /* those have been said */
 		log_error("'%s': %s", job->path, strerror(-rc));
 	/* A tar whose entry broke off in the middle is no tar any more. */

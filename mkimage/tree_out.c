@@ -241,7 +241,7 @@ add_child(struct tree_job *parent, const struct view_entry *e, int depth)
 	job.path = path;
 	rc = view_get(parent->v, e, &job.node);
 	if (rc < 0) {
-		parent->t->counts.failed++;
+		tree_count_failed(parent->t, rc);
 		return tree_is_fatal(rc) ? rc : 0;
 	}
 	return add_tree(&job, depth);
@@ -258,12 +258,12 @@ add_tree(struct tree_job *job, int depth)
 	if (depth >= DEPTH_MAX ||
 	    idmap_put(&job->t->dirs, job->node.id, NULL) == 0) {
 		log_error("'%s': directories go round in a circle", job->path);
-		job->t->counts.failed++;
+		tree_count_failed(job->t, -ECORRUPT);
 		return 0;
 	}
 	rc = view_list(job->v, &job->node, &list);
 	if (rc < 0 && !tree_is_fatal(rc)) {
-		job->t->counts.failed++;
+		tree_count_failed(job->t, rc);
 		rc = 0;
 	}
 	for (size_t i = 0; rc == 0 && i < list.n; i++)

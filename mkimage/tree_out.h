@@ -17,6 +17,7 @@ struct tree_out_counts {
 	uint64_t xattrs;
 	uint64_t snapshots; /* of the file system, not copied */
 	uint64_t failed;    /* said, one by one */
+	uint64_t damaged;   /* of these: the image contradicts its format */
 };
 
 struct tree_out;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "../imgfmt/uzip_codec.h"
+
 enum { LEVEL_MAX = 22, THREADS_MAX = 256, CLUSTER_MAX = 1 << 20 };
 
 static int
@@ -83,4 +85,18 @@ uzip_args_set(
 	default:
 		return cmd_misused(cmd, "no option '-%c'", c);
 	}
+}
+
+int
+uzip_args_check_level(const struct uzip_args *args, const struct command *cmd)
+{
+	int def, low, high;
+
+	if (!args->level_set)
+		return CMD_DONE;
+	uzip_levels(args->params.codec, &def, &low, &high);
+	if (args->params.level >= low && args->params.level <= high)
+		return CMD_DONE;
+	return cmd_misused(cmd, "level %d: %s has 1 to %d", args->params.level,
+	    uzip_codec_name(args->params.codec), high);
 }

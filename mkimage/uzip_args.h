@@ -31,6 +31,10 @@ struct uzip_args {
 int uzip_args_set(struct uzip_args *args, const struct command *cmd, int c,
     const char *value);
 
+/* The level must be one of the algorithm's.  CMD_DONE, or CMD_USAGE, said. */
+int uzip_args_check_level(
+    const struct uzip_args *args, const struct command *cmd);
+
 /* Whether any was given that only a uzip has a use for; not -C and -j. */
 static inline bool
 uzip_args_for_uzip(const struct uzip_args *args)

@@ -18,6 +18,9 @@ refuse "a missing operand" 2 'too few arguments' "$relive" ls
 refuse "one operand too many" 2 "too many: 'b'" "$relive" info a b
 refuse "a bad size" 2 'no cluster size' "$relive" uzip -s 1000 raw -o out
 refuse "a bad number" 2 'no number of threads' "$relive" uzip -j 0 raw -o out
+refuse "a level that zlib has not" 2 'zlib has 1 to 12' \
+	"$relive" uzip -C 15 raw -o out
+refuse "nor lzma" 2 'xz has 1 to 9' "$relive" commit image -o out -A lzma -C 10
 refuse "a bad codec" 2 "no algorithm 'lz4'" "$relive" uzip -A lz4 raw -o out
 refuse "a file that is not there" 1 'none.iso.*No such file' \
 	"$relive" info "$work/none.iso"

@@ -265,7 +265,7 @@ rm "$work/norescue/boot/cdboot"
 "$relive" create -q -o "$work/nocdboot.uzip" "$work/norescue"
 bad "a system without cdboot" 1 "has no 'boot/cdboot'" "$work/nocdboot.uzip" \
 	--layout plain
-bad "a label that is too long" 1 "1 to 32 bytes" "$work/uzip.iso" \
+bad "a label that is too long" 2 "1 to 32 bytes" "$work/uzip.iso" \
 	--layout plain --label "$(printf 'L%.0s' {1..33})"
 cp "$work/plain.iso" "$work/dir.iso"
 python3 - "$work/dir.iso" <<'END'

@@ -243,7 +243,7 @@ bad() { # bad WHAT STATUS PATTERN ARGUMENT...
 }
 bad "a source that is not there" 1 "cannot open '$work/none'" "$work/none"
 bad "no source" 2 'too few' --ufs 2
-bad "a long label" 1 'too long' --label "$(printf 'L%.0s' $(seq 32))" "$tree"
+bad "a long label" 2 'too long' --label "$(printf 'L%.0s' $(seq 32))" "$tree"
 bad "a size that is too small" 1 'too small' --size 1M "$tree"
 bad "a format that is none" 2 "no format 'zip'" --format zip "$tree"
 bad "--size with --free" 2 'exclude each other' --size 9M --free 1M "$tree"

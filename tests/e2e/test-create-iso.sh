@@ -231,11 +231,11 @@ mv "$tree/boot/cdboot" "$work/cdboot"
 refuse "no cdboot" 1 "no 'boot/cdboot'" "$relive" create -q -o "$bad" "$tree"
 none "$bad"
 mv "$work/cdboot" "$tree/boot/cdboot"
-refuse "a label too long" 1 "label.*32 bytes" "$relive" create -q -o "$bad" \
+refuse "a label too long" 2 "label.*32 bytes" "$relive" create -q -o "$bad" \
 	--label 123456789012345678901234567890123 "$tree"
 none "$bad"
 # shellcheck disable=SC2016 # nothing to expand
-refuse "a label that the shell would expand" 1 'one of' "$relive" create -q \
+refuse "a label that the shell would expand" 2 'one of' "$relive" create -q \
 	-o "$bad" --label 'a$HOME' "$tree"
 none "$bad"
 tar -cf "$work/whole.tar" -C "$tree" .

@@ -183,6 +183,32 @@ if is_root && command -v setpriv >/dev/null; then
 		pass "and gets the files" || fail "and gets the files"
 fi
 
+# What is damaged ends with 3, whoever comes upon it.
+damaged() { # damaged WHAT PATTERN COMMAND...
+	local what=$1 pattern=$2 got
+	shift 2
+	"$@" >"$work/out" 2>"$work/err" </dev/null
+	got=$?
+	[ $got = 3 ] && grep -q "$pattern" "$work/err" &&
+		pass "$what: damaged" || fail "$what: status $got" "$work/err"
+}
+head -c 700000 "$work/live.iso" >"$work/cut.iso"
+for c in ls "cat cut.iso /etc/rc" "extract -o cut.d" status "mount cut.iso mnt" \
+	check "convert -o cut.out" "commit -o cut.out" info; do
+	read -ra words <<<"$c"
+	[[ $c == *cut.iso* ]] || words+=(cut.iso)
+	damaged "${words[0]} of a cut ISO" 'cut short\|outside the image' \
+		env -C "$work" "$relive" "${words[@]}"
+done
+check "nothing is written" test ! -e "$work/cut.out"
+cp "$work/base.uzip" "$work/cluster.uzip"
+head -c 64 /dev/urandom | dd of="$work/cluster.uzip" bs=1 seek=600000 \
+	conv=notrunc status=none
+for out in cut.d cut.tar; do
+	damaged "extract to $out" 'damaged zlib stream' "$relive" extract -q \
+		"$work/cluster.uzip" -o "$work/$out"
+done
+
 # A session's state, while the base stays what it was.
 if is_root && [ -w /dev/fuse ]; then
 	check "mount" mount_at "$mnt" "$work/live.iso"

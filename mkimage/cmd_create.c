@@ -91,7 +91,7 @@ struct lists {
 	size_t nexcludes, nset_files, nset_confs;
 };
 
-/* Options that are ours alone: CMD_DONE, or -1: another one. */
+/* Options that are ours alone: CMD_DONE, CMD_USAGE, or -1: another one. */
 static int
 take_option(struct create_options *opt, struct lists *lists, int c)
 {
@@ -104,13 +104,13 @@ take_option(struct create_options *opt, struct lists *lists, int c)
 		return CMD_DONE;
 	case OPT_SET_FILE:
 		lists->set_files[lists->nset_files++] = optarg;
-		return CMD_DONE;
+		return create_check_set_file(optarg) < 0 ? CMD_USAGE : CMD_DONE;
 	case OPT_ORDER:
 		opt->order = optarg;
 		return CMD_DONE;
 	case OPT_SET_CONF:
 		lists->set_confs[lists->nset_confs++] = optarg;
-		return CMD_DONE;
+		return create_check_set_conf(optarg) < 0 ? CMD_USAGE : CMD_DONE;
 	default:
 		return -1;
 	}

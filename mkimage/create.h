@@ -29,4 +29,8 @@ enum create_format create_format_named(const char *name);
 /* The same for an output of create, which is a UFS where nothing is said. */
 enum create_format create_format_of(const char *name);
 
+/* Values of set_files and set_confs: -EINVAL, said, of what makes no sense. */
+MUST_CHECK int create_check_set_file(const char *what);
+MUST_CHECK int create_check_set_conf(const char *what);
+
 #endif

@@ -1,7 +1,9 @@
 /* Single files of the new tree, from the command line. */
+#include <ctype.h>
 #include <string.h>
 
 #include "../imgfmt/log.h"
+#include "create.h"
 #include "create_impl.h"
 #include "tree_ids.h"
 
@@ -36,17 +38,26 @@ file_at(
 }
 
 int
+create_check_set_file(const char *what)
+{
+	const char *equals = strchr(what, '=');
+
+	if (equals != NULL && equals != what && equals[1] != '\0')
+		return 0;
+	log_error("--set-file takes PATH=FILE, not '%s'", what);
+	return -EINVAL;
+}
+
+int
 create_set_file(struct tree *t, const char *what)
 {
 	const char *equals = strchr(what, '=');
 	scoped(freep) char *path = NULL;
 	struct tree_node *node;
-	int rc;
+	int rc = create_check_set_file(what);
 
-	if (equals == NULL || equals == what || equals[1] == '\0') {
-		log_error("--set-file takes PATH=FILE, not '%s'", what);
-		return -EINVAL;
-	}
+	if (rc < 0)
+		return rc;
 	path = strndup(what, (size_t)(equals - what));
 	if (path == NULL)
 		return -ENOMEM;
@@ -60,6 +71,119 @@ create_set_file(struct tree *t, const char *what)
 
 /* -- assignments ------------------------------------------------------------
  */
+
+/*
+ * sh(1) reads most files of settings.  What the loader and sysctl(8) read knows
+ * quotes too, but nothing that would put one, or a variable's $, into a value;
+ * and the loader's Lua takes ASCII alone.
+ */
+static bool
+is_shell(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	path += strspn(path, "./");
+	return strncmp(path, "boot/", 5) != 0 &&
+	    strcmp(name != NULL ? name + 1 : path, "sysctl.conf") != 0;
+}
+
+static bool
+is_name(const char *key, size_t len, bool shell)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)key[i];
+
+		if (c > 0x7f ||
+		    (!isalnum(c) && c != '_' &&
+			(shell || (c != '.' && c != '-'))))
+			return false;
+	}
+	return len > 0 && !(shell && isdigit((unsigned char)key[0]));
+}
+
+static bool
+is_plain(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] < ' ' || text[i] > '~' ||
+		    strchr("\"\\$", text[i]) != NULL)
+			return false;
+	return true;
+}
+
+/* Whether the value is one quoted string, to be written as it is. */
+static bool
+is_quoted(const char *value, bool shell)
+{
+	size_t len = strlen(value);
+	char quote = value[0];
+
+	if (len < 2 || value[len - 1] != quote ||
+	    (quote != '"' && !(shell && quote == '\'')))
+		return false;
+	for (const char *p = value + 1; p < value + len - 1; p++) {
+		if (*p == quote)
+			return false;
+		if (quote == '"' && shell && *p == '\\')
+			p++;
+		if (p == value + len - 1) /* the end is escaped */
+			return false;
+	}
+	return true;
+}
+
+/* The value as the file at path has it, to be freed; NULL: no memory. */
+static char *
+quoted(const char *path, const char *value)
+{
+	bool shell = is_shell(path);
+	char *text, *to;
+
+	if (is_quoted(value, shell))
+		return strdup(value);
+	text = to = calloc(2 * strlen(value) + 3, 1);
+	if (text == NULL)
+		return NULL;
+	*to++ = '"';
+	for (; *value != '\0'; value++) {
+		if (shell && strchr("\"\\$`", *value) != NULL)
+			*to++ = '\\';
+		*to++ = *value;
+	}
+	*to = '"';
+	return text;
+}
+
+int
+create_check_set_conf(const char *what)
+{
+	const char *colon = strchr(what, ':');
+	const char *equals = colon != NULL ? strchr(colon, '=') : NULL;
+	scoped(freep) char *path = NULL;
+	bool shell;
+
+	if (equals == NULL || colon == what || equals == colon + 1 ||
+	    strchr(what, '\n') != NULL) {
+		log_error("--set-conf takes FILE:KEY=VALUE, not '%s'", what);
+		return -EINVAL;
+	}
+	path = strndup(what, (size_t)(colon - what));
+	if (path == NULL)
+		return -ENOMEM;
+	shell = is_shell(path);
+	if (!is_name(colon + 1, (size_t)(equals - colon - 1), shell)) {
+		log_error("--set-conf: '%.*s' is no name for a setting of '%s'",
+		    (int)(equals - colon - 1), colon + 1, path);
+		return -EINVAL;
+	}
+	if (shell || is_quoted(equals + 1, false) ||
+	    is_plain(equals + 1, strlen(equals + 1)))
+		return 0;
+	log_error("--set-conf: '%s' has no form for the value '%s': it takes "
+		  "ASCII without \" \\ $; one in \"\" is written as it is",
+	    path, equals + 1);
+	return -EINVAL;
+}
 
 /* Whether the line assigns to key: leading blanks are allowed, '#' is not. */
 static bool
@@ -84,13 +208,11 @@ last_assignment(const char *text, const char *key, size_t len)
 	return found;
 }
 
-/* text with the assignment, to be freed; NULL: no memory. */
+/* text with key assigned the value, to be freed; NULL: no memory. */
 static char *
-edited(const char *text, const char *assignment)
+edited(const char *text, const char *assignment, const char *value)
 {
 	size_t keylen = strcspn(assignment, "=");
-	const char *value = assignment + keylen + 1;
-	const char *quote = *value == '"' || *value == '\'' ? "" : "\"";
 	const char *at = last_assignment(text, assignment, keylen);
 	const char *rest;
 	bool joined;
@@ -101,9 +223,8 @@ edited(const char *text, const char *assignment)
 	rest = strchrnul(at, '\n');
 	rest += *rest == '\n';
 	joined = at > text && at[-1] != '\n';
-	if (asprintf(&out, "%.*s%s%.*s=%s%s%s\n%s", (int)(at - text), text,
-		joined ? "\n" : "", (int)keylen, assignment, quote, value,
-		quote, rest) < 0)
+	if (asprintf(&out, "%.*s%s%.*s=%s\n%s", (int)(at - text), text,
+		joined ? "\n" : "", (int)keylen, assignment, value, rest) < 0)
 		return NULL;
 	return out;
 }
@@ -120,15 +241,17 @@ set_text(struct tree *t, struct tree_node *node, char *text)
 }
 
 static int
-assign(struct tree *t, struct tree_node *node, const char *assignment)
+assign(struct tree *t, struct tree_node *node, const char *path,
+    const char *assignment)
 {
 	scoped(freep) char *text = NULL;
+	scoped(freep) char *value = quoted(path, strchr(assignment, '=') + 1);
 	char *changed;
-	int rc = tree_text(t, node, &text);
+	int rc = value == NULL ? -ENOMEM : tree_text(t, node, &text);
 
 	if (rc < 0)
 		return rc;
-	changed = edited(text, assignment);
+	changed = edited(text, assignment, value);
 	return changed == NULL ? -ENOMEM : set_text(t, node, changed);
 }
 
@@ -136,23 +259,19 @@ int
 create_set_conf(struct tree *t, const char *what)
 {
 	const char *colon = strchr(what, ':');
-	const char *equals = colon != NULL ? strchr(colon, '=') : NULL;
 	scoped(freep) char *path = NULL;
 	struct tree_node *node;
-	int rc;
+	int rc = create_check_set_conf(what);
 
-	if (equals == NULL || colon == what || equals == colon + 1 ||
-	    strchr(what, '\n') != NULL) {
-		log_error("--set-conf takes FILE:KEY=VALUE, not '%s'", what);
-		return -EINVAL;
-	}
+	if (rc < 0)
+		return rc;
 	path = strndup(what, (size_t)(colon - what));
 	if (path == NULL)
 		return -ENOMEM;
 	rc = file_at(t, "--set-conf", path, &node);
 	if (rc < 0)
 		return rc;
-	rc = assign(t, node, colon + 1);
+	rc = assign(t, node, path, colon + 1);
 	if (rc == -EFBIG)
 		log_error(
 		    "--set-conf: '%s' is too large for a file of settings",

@@ -171,6 +171,21 @@ for first in "$tree" "$user/base.tar"; do
 	rm -rf "$work/layer.ufs.relive"
 done
 
+# A setting arrives as it was given, whoever reads it: sh here.
+# shellcheck disable=SC2016 # not to be expanded here
+value='a "b" $c `d` \e'"'"
+check "settings with quotes" "$relive" create -q -o "$work/conf.ufs" \
+	--set-conf "etc/rc.conf:y=$value" --set-conf "etc/rc.conf:z='as \$it is'" \
+	--set-conf 'boot/loader.conf:hw.a-b.c_0=it'"'"'s # 1;' \
+	--set-conf 'boot/loader.conf:d="${e}"' --set-conf 'etc/rc.conf:q="' "$tree"
+"$relive" cat "$work/conf.ufs" /etc/rc.conf >"$work/rc.conf"
+# shellcheck disable=SC1091,SC2154
+[ "$(. "$work/rc.conf" && echo "$y|$z|$q")" = "$value|as \$it is|\"" ] &&
+	pass "sh reads them" || fail "sh reads them" "$work/rc.conf"
+"$relive" cat "$work/conf.ufs" /boot/loader.conf | tail -n 2 >"$work/got"
+printf '%s\n' 'hw.a-b.c_0="it'"'"'s # 1;"' 'd="${e}"' >"$work/want.conf"
+same "the loader's have their form" "$work/want.conf" "$work/got"
+
 # -- formats, sizes, again and again ------------------------------------------
 
 export SOURCE_DATE_EPOCH=1700000000
@@ -273,7 +288,20 @@ printf '#mtree\n./x type=file mode=9\n' >"$work/bad.mtree"
 bad "a bad mode in a specification" 1 'line 2' "$work/bad.mtree"
 printf '#mtree\n./x type=file mode=644 uname=nosuch\n' >"$work/bad.mtree"
 bad "a user whom nobody knows" 1 "no user 'nosuch'" "$work/bad.mtree"
-bad "a setting without a value" 1 'FILE:KEY=VALUE' --set-conf etc/rc.conf "$tree"
+bad "a setting without a value" 2 'FILE:KEY=VALUE' --set-conf etc/rc.conf "$tree"
+bad "a setting of no file" 2 'FILE:KEY=VALUE' --set-conf boot/loader.conf "$tree"
+bad "a file to set without one" 2 'PATH=FILE' --set-file etc/b "$tree"
+for file in boot/loader.conf etc/rc.conf; do
+	bad "a name with a space in $file" 2 "'y z' is no name" \
+		--set-conf "$file:y z=1" "$tree"
+done
+bad "a dot in a name of the shell's" 2 "'a.b' is no name" \
+	--set-conf etc/rc.conf:a.b=1 "$tree"
+for value in 'a "b"' 'a\b' '$c' $'\xc3\xa4'; do
+	bad "a loader's setting of $value" 2 "has no form for the value" \
+		--set-conf "boot/loader.conf:y=$value" "$tree"
+done
+bad "a level that zlib has not" 2 "zlib has 1 to 12" -C 15 --format uzip "$tree"
 bad "a file to set that is not there" 1 "'$work/none'" --set-file "a=$work/none" "$tree"
 mkdir "$work/secret"
 echo s >"$work/secret/file"

@@ -428,7 +428,8 @@ what_ufs_cannot_hold_is_named(void)
  */
 
 static bool
-setting_gives(const char *before, const char *setting, const char *after)
+setting_in(const char *path, const char *before, const char *setting,
+    const char *after)
 {
 	char *text = NULL, what[128];
 	struct tree t;
@@ -436,11 +437,11 @@ setting_gives(const char *before, const char *setting, const char *after)
 
 	if (tree_init(&t) < 0 ||
 	    (before != NULL &&
-		kit_put(&t, "boot/x", S_IFREG | 0600, before) == NULL))
+		kit_put(&t, path, S_IFREG | 0600, before) == NULL))
 		return false;
-	snprintf(what, sizeof(what), "/boot/x:%s", setting);
+	snprintf(what, sizeof(what), "/%s:%s", path, setting);
 	yes = create_set_conf(&t, what) == 0 &&
-	    tree_text(&t, tree_find(&t, "boot/x"), &text) == 0 &&
+	    tree_text(&t, tree_find(&t, path), &text) == 0 &&
 	    strcmp(text, after) == 0;
 	if (!yes)
 		printf("# '%s'\n", text != NULL ? text : "");
@@ -449,17 +450,59 @@ setting_gives(const char *before, const char *setting, const char *after)
 	return yes;
 }
 
+static bool
+setting_gives(const char *before, const char *setting, const char *after)
+{
+	return setting_in("boot/x", before, setting, after);
+}
+
 static void
 settings_are_edited(void)
 {
 	CHECK(setting_gives(NULL, "a=1", "a=\"1\"\n"));
 	CHECK(setting_gives("", "a=1", "a=\"1\"\n"));
 	CHECK(setting_gives("b=2\n", "a=", "b=2\na=\"\"\n"));
-	CHECK(setting_gives("b=2", "a='x y'", "b=2\na='x y'\n"));
+	CHECK(setting_gives("b=2", "a=\"x y\"", "b=2\na=\"x y\"\n"));
+	CHECK(setting_gives("b=2", "a='x y'", "b=2\na=\"'x y'\"\n"));
 	CHECK(setting_gives("#a=0\na=1\nb=2\n", "a=3", "#a=0\na=\"3\"\nb=2\n"));
 	CHECK(setting_gives(
 	    "a=1\nab=2\n a=3\nc", "a=4", "a=1\nab=2\na=\"4\"\nc"));
 	CHECK(setting_gives("a=1", "a=b=c", "a=\"b=c\"\n"));
+}
+
+static void
+the_shell_reads_settings_as_given(void)
+{
+	CHECK(setting_in("etc/x", "", "a='x y'", "a='x y'\n"));
+	CHECK(setting_in("etc/x", "", "a=\"x $y\"", "a=\"x $y\"\n"));
+	CHECK(setting_in("etc/x", "", "a=x \"$y\"", "a=\"x \\\"\\$y\\\"\"\n"));
+	CHECK(setting_in("etc/x", "", "a=`\\", "a=\"\\`\\\\\"\n"));
+	CHECK(setting_in("etc/x", "", "a='x'y'", "a=\"'x'y'\"\n"));
+	CHECK(setting_in("etc/x", "", "a=\"x\\\"", "a=\"\\\"x\\\\\\\"\"\n"));
+	CHECK(setting_in("etc/x", "", "a=\"", "a=\"\\\"\"\n"));
+}
+
+static void
+what_a_file_cannot_hold_is_refused(void)
+{
+	static const char *const names[] = {"boot/x:y z=1", "etc/x:y z=1",
+	    "etc/x:a.b=1", "etc/x:1a=1", "etc/x:\303\244=1"};
+	static const char *const values[] = {"boot/x:a=x\"", "boot/x:a=\\",
+	    "boot/x:a=$b", "boot/x:a=\303\244", "etc/sysctl.conf:a.b=\""};
+	struct tree t;
+
+	CHECK_EQ(tree_init(&t), 0);
+	kit_listen();
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		CHECK_EQ(create_set_conf(&t, names[i]), -EINVAL);
+		CHECK(kit_heard("is no name for a setting"));
+	}
+	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+		CHECK_EQ(create_set_conf(&t, values[i]), -EINVAL);
+		CHECK(kit_heard("has no form for the value"));
+	}
+	CHECK_EQ(create_set_conf(&t, "boot/x:hint.a-b.0=it's"), 0);
+	tree_release(&t);
 }
 
 static void
@@ -500,4 +543,6 @@ TESTS({"random trees fit every geometry", random_trees_fit_every_geometry},
     {"too small a size is refused", too_small_a_size_is_refused},
     {"what UFS cannot hold is named", what_ufs_cannot_hold_is_named},
     {"settings are edited", settings_are_edited},
+    {"the shell reads settings as given", the_shell_reads_settings_as_given},
+    {"what a file cannot hold is refused", what_a_file_cannot_hold_is_refused},
     {"bad settings are refused", bad_settings_are_refused})

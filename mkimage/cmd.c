@@ -146,6 +146,17 @@ cmd_misused(const struct command *cmd, const char *format, ...)
 }
 
 int
+cmd_output(const struct command *cmd, const char *name, const char **out)
+{
+	if (strcmp(name, "-") == 0)
+		return cmd_misused(cmd,
+		    "an image cannot go to standard output: it is not written "
+		    "in one go");
+	*out = name;
+	return CMD_DONE;
+}
+
+int
 cmd_exit(int rc)
 {
 	if (rc >= 0)

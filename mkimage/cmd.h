@@ -54,6 +54,12 @@ bool cmd_operands(
 __attribute__((format(printf, 2, 3))) int cmd_misused(
     const struct command *cmd, const char *format, ...);
 
+/*
+ * Take the name of an output that is no stream: it is written in any order, and
+ * read again.  CMD_DONE, or CMD_USAGE, said.
+ */
+int cmd_output(const struct command *cmd, const char *name, const char **out);
+
 /* The exit code for an error number or a good result. */
 int cmd_exit(int rc);
 

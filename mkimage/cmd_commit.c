@@ -58,17 +58,14 @@ take_option(struct commit_options *opt, int c)
 {
 	switch (c) {
 	case 'o':
-		opt->out = optarg;
-		return CMD_DONE;
+		return cmd_output(&cmd_commit, optarg, &opt->out);
 	case OPT_IN_PLACE:
 		opt->in_place = true;
 		return CMD_DONE;
 	case OPT_UZIP:
-		opt->uzip = optarg;
-		return CMD_DONE;
+		return cmd_output(&cmd_commit, optarg, &opt->uzip);
 	case OPT_RAW:
-		opt->raw = optarg;
-		return CMD_DONE;
+		return cmd_output(&cmd_commit, optarg, &opt->raw);
 	case OPT_SESSION:
 		opt->session_dir = optarg;
 		return CMD_DONE;

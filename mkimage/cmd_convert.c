@@ -74,8 +74,7 @@ take_option(struct convert_options *opt, int c)
 
 	switch (c) {
 	case 'o':
-		opt->out = optarg;
-		return CMD_DONE;
+		return cmd_output(&cmd_convert, optarg, &opt->out);
 	case OPT_SESSION:
 		opt->session_dir = optarg;
 		return CMD_DONE;

@@ -97,8 +97,7 @@ take_option(struct create_options *opt, struct lists *lists, int c)
 {
 	switch (c) {
 	case 'o':
-		opt->out = optarg;
-		return CMD_DONE;
+		return cmd_output(&cmd_create, optarg, &opt->out);
 	case OPT_EXCLUDE:
 		lists->excludes[lists->nexcludes++] = optarg;
 		return CMD_DONE;

@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "outfile.h"
 #include "tree_out.h"
+#include "tree_tar.h"
 
 struct extract {
 	struct view_options options;
@@ -17,31 +18,15 @@ static const char usage[] =
     "extract [OPTION...] IMAGE [PATH...] -o OUT\n"
     "Write files of the live root, and all below them, under their whole\n"
     "paths to the directory OUT, or to a tar when OUT ends in .tar, .tgz,\n"
-    ".txz, .tar.gz, .tar.xz, .tar.zst or is '-'.  Hard links, holes, owners,\n"
-    "times and attributes are kept; what cannot be done is counted and said.\n"
+    ".txz, .tbz, .tbz2, .tzst, .tar.gz, .tar.xz, .tar.bz2, .tar.zst or is "
+    "'-'.\n"
+    "Hard links, holes, owners, times and attributes are kept; what cannot be\n"
+    "done is counted and said.\n"
     "\n"
     "  -o, --output OUT    where to\n"
     "      --tar           a tar, whatever OUT is called\n"
     "      --iso           of the ISO's own tree, not of the image in it\n"
     "      --session DIR   with what the session in DIR changed\n";
-
-static bool
-is_tar_name(const char *name)
-{
-	static const char *const suffixes[] = {".tar", ".tgz", ".txz",
-	    ".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2"};
-	size_t len = strlen(name);
-
-	if (strcmp(name, "-") == 0)
-		return true;
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
-		size_t n = strlen(suffixes[i]);
-
-		if (len > n && strcmp(name + len - n, suffixes[i]) == 0)
-			return true;
-	}
-	return false;
-}
 
 /* All of paths (n of them; none: the root) to t. */
 static int
@@ -150,7 +135,7 @@ run(int argc, char **argv)
 		return CMD_USAGE;
 	if (x.out == NULL)
 		return cmd_misused(&cmd_extract, "-o OUT is missing");
-	if (is_tar_name(x.out))
+	if (strcmp(x.out, "-") == 0 || tree_tar_is_name(x.out))
 		x.tar = true;
 	rc = view_open(argv[optind], &x.options, &v);
 	if (rc < 0)

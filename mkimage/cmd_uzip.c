@@ -64,7 +64,7 @@ parse(struct uzip_job *job, int argc, char **argv)
 		int bad = 0;
 
 		if (c == 'o')
-			job->out = optarg;
+			bad = cmd_output(&cmd_uzip, optarg, &job->out);
 		else if (c == 'S')
 			job->summary = true;
 		else
@@ -304,10 +304,12 @@ run_unuzip(int argc, char **argv)
 
 	while ((c = cmd_option(
 		    &cmd_unuzip, argc, argv, "o:j:", unuzip_longs)) != -1) {
-		if (c == 'o')
-			out = optarg;
-		else if (uzip_args_set(&args, &cmd_unuzip, c, optarg) != 0)
-			return CMD_USAGE;
+		int bad = c == 'o'
+		    ? cmd_output(&cmd_unuzip, optarg, &out)
+		    : uzip_args_set(&args, &cmd_unuzip, c, optarg);
+
+		if (bad != CMD_DONE)
+			return bad;
 	}
 	if (!cmd_operands(&cmd_unuzip, argc, argv, 1, 1))
 		return CMD_USAGE;

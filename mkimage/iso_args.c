@@ -29,8 +29,11 @@ set_archive(struct iso_args *args, const struct command *cmd, const char *value)
 		*equals = '\0';
 	args->layout.archive = args->archive;
 	args->layout.archive_source = equals != NULL ? equals + 1 : NULL;
-	if (strchr(args->archive, '/') != NULL ||
-	    !tree_tar_is_name(args->archive))
+	if (strchr(args->archive, '/') != NULL)
+		return cmd_misused(cmd,
+		    "'%s' has a slash: an archive lies at the top of the ISO",
+		    args->archive);
+	if (!tree_tar_is_name(args->archive))
 		return cmd_misused(cmd,
 		    "'%s' is no name of an archive: .txz, .tbz2, .tzst, .tgz "
 		    "or .tar at its end",

@@ -11,7 +11,7 @@ bool
 tree_tar_is_name(const char *name)
 {
 	static const char *const ends[] = {".tar", ".tgz", ".txz", ".tbz2",
-	    ".tzst", ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst"};
+	    ".tbz", ".tzst", ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst"};
 	size_t len = strlen(name);
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {

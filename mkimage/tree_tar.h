@@ -6,7 +6,7 @@
 
 /*
  * Whether name ends as an archive that tree_archive writes: .tar, .tgz, .txz,
- * .tbz2, .tzst, .tar.gz, .tar.xz, .tar.bz2, .tar.zst.
+ * .tbz2, .tbz, .tzst, .tar.gz, .tar.xz, .tar.bz2, .tar.zst.
  */
 bool tree_tar_is_name(const char *name);
 

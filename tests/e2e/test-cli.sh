@@ -18,6 +18,14 @@ refuse "a missing operand" 2 'too few arguments' "$relive" ls
 refuse "one operand too many" 2 "too many: 'b'" "$relive" info a b
 refuse "a bad size" 2 'no cluster size' "$relive" uzip -s 1000 raw -o out
 refuse "a bad number" 2 'no number of threads' "$relive" uzip -j 0 raw -o out
+for c in "uzip raw" "unuzip image" "commit image" "create tree" "convert image"; do
+	# shellcheck disable=SC2086 # words
+	refuse "${c% *} to standard output" 2 'standard output' "$relive" $c -o -
+done
+refuse "nor by --uzip" 2 'standard output' "$relive" commit image --uzip -
+refuse "nor by --raw" 2 'standard output' "$relive" commit image --raw -
+refuse "an archive below the top" 2 "'usr/base.tgz' has a slash" \
+	"$relive" create -o x.iso --archive usr/base.tgz tree
 refuse "a level that zlib has not" 2 'zlib has 1 to 12' \
 	"$relive" uzip -C 15 raw -o out
 refuse "nor lzma" 2 'xz has 1 to 9' "$relive" commit image -o out -A lzma -C 10

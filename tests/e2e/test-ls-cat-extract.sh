@@ -49,6 +49,10 @@ for suffix in tar tar.gz tar.xz tar.zst; do
 	grep -v '|\.|$' "$work/want" >"$work/want2"
 	same "a .$suffix holds the tree" "$work/want2" "$work/got"
 done
+for suffix in tbz tbz2 tzst tar.bz2; do
+	check "a .$suffix is a tar too" eval '"$relive" extract -q "$work/live.iso" \
+		-o "$work/x.$suffix" && LC_ALL=C.UTF-8 bsdtar -tf "$work/x.$suffix" etc/rc'
+done
 "$relive" extract -q "$work/live.iso" -o - >"$work/pipe.tar"
 check "a tar to standard output is the same" cmp "$work/x.tar" "$work/pipe.tar"
 sleep 1

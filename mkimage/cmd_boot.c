@@ -240,7 +240,7 @@ static int
 boot_session(struct boot_options *opt, const struct boot_session *session)
 {
 	const struct session_options how = {
-	    .mode = SESSION_SNAPSHOT,
+	    .mode = SESSION_BASE,
 	    .content = SESSION_DEVICE,
 	    .dir = session->dir,
 	    .wait = true,

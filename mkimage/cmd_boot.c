@@ -21,7 +21,8 @@ enum {
 struct boot_command {
 	struct boot_options options;
 	struct boot_session session;
-	bool edits; /* --session */
+	bool edits;          /* --session */
+	const char *follows; /* the argument behind --session without =DIR */
 };
 
 enum {
@@ -63,7 +64,8 @@ static const char usage[] =
     "      --memory SIZE    of the machine; 1G\n"
     "      --accel tcg|kvm  emulate, or use KVM; by default KVM where a\n"
     "                       small guest of our own answers under it\n"
-    "      --session[=DIR]  attach what the session in DIR, or beside IMAGE,\n"
+    "      --session[=DIR], --session DIR\n"
+    "                       attach what the session in DIR, or beside IMAGE,\n"
     "                       made of the image in IMAGE as a second disk, to "
     "be\n"
     "                       edited by the machine; see relive(1)\n"
@@ -154,6 +156,25 @@ set_option(struct boot_command *cmd, int c)
 	default:
 		return set_session(cmd, c);
 	}
+}
+
+/*
+ * --session DIR, as other commands take it: only where there is another
+ * argument to be the image.
+ */
+static bool
+take_folder(struct boot_command *cmd, int argc, char **argv)
+{
+	char **rest = argv + optind;
+
+	if (argc - optind != 2 || cmd->session.dir != NULL ||
+	    (cmd->follows != rest[0] && cmd->follows != rest[1]))
+		return false;
+	cmd->session.dir = cmd->follows;
+	if (cmd->follows == rest[0])
+		rest[0] = rest[1];
+	rest[1] = NULL;
+	return true;
 }
 
 /* What follows "--" is QEMU's; argc becomes what is ours. */
@@ -273,7 +294,11 @@ run(int argc, char **argv)
 		bad = set_option(&cmd, c);
 		if (bad != CMD_DONE)
 			return bad;
+		if (c == OPT_SESSION)
+			cmd.follows = argv[optind];
 	}
+	if (take_folder(&cmd, argc, argv))
+		argc--;
 	if (!cmd_operands(&cmd_boot, argc, argv, 1, 1))
 		return CMD_USAGE;
 	if (cmd.session.size > 0 && !cmd.edits)

@@ -91,6 +91,10 @@ SH
 	mkdir "$work/elsewhere"
 	check "a larger disk, of a session elsewhere" eval '[ "$(boot -q \
 		"--session=$work/elsewhere" --size 64M "$live")" = 67108864 ]'
+	check "its folder may be an argument of its own" eval '[ "$(boot -q \
+		--session "$work/elsewhere" --size 64M "$live")" = 67108864 ] &&
+		[ "$(boot -q "$live" --size 64M --session \
+			"$work/elsewhere")" = 67108864 ]'
 	check "with the file system grown" "$relive" check "$work/elsewhere"
 
 	behave <<'SH'

@@ -106,6 +106,27 @@ report(const struct tree_out_counts *c)
 	return c->damaged > 0 ? -ECORRUPT : -EIO;
 }
 
+/* paths, n of them, of address; none: all there is. */
+static int
+extract(struct extract *x, const char *address, char **paths, int n)
+{
+	struct view v;
+	int rc = view_open(address, &x->options, &v);
+
+	if (rc < 0)
+		return rc;
+	/* a slip is told before anything is made */
+	for (int i = 0; rc == 0 && i < n; i++)
+		rc = tree_out_check(&v, paths[i]);
+	if (rc == 0)
+		rc = x->tar ? to_tar(x, &v, paths, n)
+			    : to_directory(x, &v, paths, n);
+	if (rc == 0)
+		rc = report(&x->counts);
+	view_close(&v);
+	return rc;
+}
+
 static int
 run(int argc, char **argv)
 {
@@ -118,8 +139,7 @@ run(int argc, char **argv)
 	    {NULL, 0, NULL, 0},
 	};
 	struct extract x = {0};
-	struct view v;
-	int c, rc;
+	int c;
 
 	while ((c = cmd_option(&cmd_extract, argc, argv, "o:", longs)) != -1) {
 		if (c == 'o')
@@ -137,16 +157,8 @@ run(int argc, char **argv)
 		return cmd_misused(&cmd_extract, "-o OUT is missing");
 	if (strcmp(x.out, "-") == 0 || tree_tar_is_name(x.out))
 		x.tar = true;
-	rc = view_open(argv[optind], &x.options, &v);
-	if (rc < 0)
-		return cmd_exit(rc);
-	optind++;
-	rc = x.tar ? to_tar(&x, &v, argv + optind, argc - optind)
-		   : to_directory(&x, &v, argv + optind, argc - optind);
-	if (rc == 0)
-		rc = report(&x.counts);
-	view_close(&v);
-	return cmd_exit(rc);
+	return cmd_exit(
+	    extract(&x, argv[optind], argv + optind + 1, argc - optind - 1));
 }
 
 const struct command cmd_extract = {

@@ -28,7 +28,7 @@ static const char usage[] =
     "List the live root, without mounting.  PATH is '/' by default.\n"
     "\n"
     "  -l                  mode, links, owner, group, size, time (UTC), name\n"
-    "  -o                  with -l: file flags too\n"
+    "  -o                  as -l, with file flags\n"
     "  -R                  directories with all that is in them\n"
     "  -d                  directories themselves, not what is in them\n"
     "      --json          a line of JSON with everything for each name\n"

@@ -34,9 +34,12 @@ usage(void)
 	       "\n");
 	for (int i = 0; commands[i] != NULL; i++)
 		printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
-	printf("\n"
-	       "'relive COMMAND --help' tells about one of them, relive(1) "
-	       "about all.\n");
+	printf(
+	    "\n"
+	    "  -h, --help     this text; 'relive COMMAND --help', or 'relive "
+	    "help COMMAND',\n"
+	    "                 tells about one of them, relive(1) about all\n"
+	    "  -V, --version  the version\n");
 	return cmd_exit(cmd_flush_stdout());
 }
 
@@ -102,7 +105,7 @@ main(int argc, char **argv)
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
 		return usage();
 	if (strcmp(name, "help") == 0) {
-		if (argc == 2)
+		if (argc == 2 || strcmp(argv[2], "help") == 0)
 			return usage();
 		cmd = find(argv[2]);
 		return cmd == NULL ? unknown(argv[2]) : run(cmd, 2, help_argv);

@@ -302,6 +302,26 @@ plain_path(const char *path)
 	return plain;
 }
 
+/* What path leads to; errors said. */
+static int
+find(struct view *v, const char *path, const char *plain, struct view_node *out)
+{
+	int rc = plain == NULL ? -EINVAL : view_lookup(v, path, false, out);
+
+	if (rc < 0)
+		log_error("'%s': %s", path, strerror(-rc));
+	return rc;
+}
+
+int
+tree_out_check(struct view *v, const char *path)
+{
+	scoped(freep) char *plain = plain_path(path);
+	struct view_node node;
+
+	return find(v, path, plain, &node);
+}
+
 int
 tree_out_add(struct tree_out *t, struct view *v, const char *path)
 {
@@ -309,13 +329,10 @@ tree_out_add(struct tree_out *t, struct view *v, const char *path)
 	struct tree_job job = {
 	    .t = t, .from = &from_view, .v = v, .path = plain};
 	struct tree_locale locale;
-	int rc =
-	    plain == NULL ? -EINVAL : view_lookup(v, path, false, &job.node);
+	int rc = find(v, path, plain, &job.node);
 
-	if (rc < 0) {
-		log_error("'%s': %s", path, strerror(-rc));
+	if (rc < 0)
 		return rc;
-	}
 	idmap_release(&t->dirs);
 	if (strcmp(plain, ".") == 0) {
 		t->has_root = true;

@@ -31,6 +31,9 @@ MUST_CHECK int tree_out_directory(const char *dir, struct tree_out **out);
  */
 MUST_CHECK int tree_out_tar(int fd, const char *name, struct tree_out **out);
 
+/* Whether path can be given to tree_out_add; errors said. */
+MUST_CHECK int tree_out_check(struct view *v, const char *path);
+
 /*
  * Write what path leads to, under its whole path (without the leading slash),
  * with all that is below it.  Faults of single files are said, counted and

@@ -8,6 +8,11 @@ commands() {
 
 check "--version" sh -c "'$relive' --version | grep -Eq '^relive [0-9.]+$'"
 check "--help names the commands" sh -c "'$relive' --help | grep -q '^  mount '"
+check "and what else it takes" sh -c \
+	"'$relive' --help | grep -c -e '--version' -e 'help COMMAND' | grep -qx 2"
+"$relive" --help >"$work/help"
+"$relive" help help >"$work/help2" 2>&1
+same "help help is help" "$work/help" "$work/help2"
 refuse "no command" 2 'no command given' "$relive"
 refuse "a typo gets a hint" 2 "did you mean 'mount'" "$relive" mout x y
 refuse "an unknown command" 2 "see 'relive --help'" "$relive" frobnicate
@@ -49,6 +54,13 @@ done
 if command -v mandoc >/dev/null; then
 	mandoc -Tascii -O width=78 "$top/mkimage/relive.1" | col -bx >"$work/man" 2>/dev/null ||
 		mandoc -Tascii "$top/mkimage/relive.1" | sed 's/.\x08//g' >"$work/man"
+	for word in 'relive help' '--version'; do
+		check "the manual knows $word" grep -qF -- "$word" "$work/man"
+	done
+	"$relive" cat --help | sed -nE 's/^ +(--[a-z]+).*/\1/p' >"$work/options"
+	awk '$1 == "relive" && NF > 1 { on = $2 == "cat" } on' "$work/man" |
+		sed -nE "s/^ +(--[a-z]+)( .*)?\$/\\1/p" >"$work/told"
+	same "the manual has the options of cat itself" "$work/options" "$work/told"
 	for c in $(commands); do
 		# The command's own section of the manual, up to the next one.
 		awk -v c="$c" '$1 == "relive" && NF > 1 { on = $2 == c } on' \

@@ -60,6 +60,9 @@ sleep 1
 check "the same tree gives the same bytes" \
 	cmp "$work/x.tar.gz" "$work/y.tar.gz"
 
+refuse "extract of what is not there" 1 "'nope': No such file" \
+	"$relive" extract "$work/live.iso" etc nope -o "$work/not"
+check "makes no directory" test ! -e "$work/not"
 check "extract one directory" \
 	"$relive" extract -q "$work/live.iso" /etc/rc.d -o "$work/part"
 diff -r "$work/tree/etc/rc.d" "$work/part/etc/rc.d" >"$work/note" &&

@@ -236,7 +236,9 @@ static void
 say_no_image(const char *place, const struct image_found *found, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		if (found[i].kind == IMAGE_GZ || is_plain_image(&found[i]))
+		/* a FAT there is what UEFI boots */
+		if (found[i].kind == IMAGE_GZ || found[i].kind == IMAGE_FAT ||
+		    is_plain_image(&found[i]))
 			continue;
 		log_error("'%s' holds no uzip or UFS image; '%s:%s' is %s: %s",
 		    place, place, found[i].path, image_kind_name(found[i].kind),
@@ -245,7 +247,17 @@ say_no_image(const char *place, const struct image_found *found, unsigned n)
 			: "relive does not edit that here");
 		return;
 	}
-	log_error("'%s' holds no uzip or UFS image", place);
+	log_error(
+	    "'%s' holds no uzip or UFS image: ls, cat and extract show its "
+	    "own tree with --iso, and convert --layout makes an image of "
+	    "a system in it",
+	    place);
+}
+
+static bool
+is_cut(const struct image_walk *walk)
+{
+	return iso_info(walk->image->iso)->size > walk->dev->size;
 }
 
 /* The only system image of the ISO, or with IMAGE_FIRST the first. */
@@ -280,7 +292,8 @@ only_image(struct image_walk *walk, struct image_found *out)
 	}
 	if (left == 0) {
 		say_no_image(place, found, stored);
-		return -EINVAL;
+		/* it may be in what is missing */
+		return is_cut(walk) ? -ECORRUPT : -EINVAL;
 	}
 	for (int i = 0; i < left; i++)
 		list_name(list, place, found[i].path);
@@ -382,10 +395,9 @@ image_enter_iso(struct image_walk *walk)
 	struct image_found choice;
 	struct blkdev *dev;
 	uint64_t off = walk->off;
-	bool cut = iso_info(image->iso)->size > walk->dev->size;
 	int rc;
 
-	if (cut)
+	if (is_cut(walk))
 		log_warn("'%s' is cut short: %" PRIu64 " of %" PRIu64
 			 " bytes; parts of a split download are joined with "
 			 "'cat NAME.part* >NAME'",
@@ -393,8 +405,6 @@ image_enter_iso(struct image_walk *walk)
 		    iso_info(image->iso)->size);
 	rc = walk->rest[0] != '\0' ? named_image(walk, &choice)
 				   : only_image(walk, &choice);
-	if (rc == -EINVAL && cut) /* it may have been in what is missing */
-		rc = -ECORRUPT;
 	if (rc == 0)
 		rc = iso_file_open(image->iso, &choice.node, &dev);
 	if (rc < 0)

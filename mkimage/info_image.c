@@ -97,8 +97,10 @@ put_images(struct report *r, const struct image_found *found, int nfound)
 {
 	char size[32], text[1200];
 
-	if (nfound <= 0)
+	if (nfound <= 0 && !r->json) {
+		report_text(r, NULL, "images in it", "none");
 		return;
+	}
 	report_list(r, "images", "images in it");
 	for (int k = 0; k < nfound; k++) {
 		const struct image_found *f = &found[k];

@@ -55,6 +55,18 @@ for shape in seed joliet efi hybrid; do
 		'[.layers[0].images[] | select(.editable).path]' \
 		'["/data/base.ufs.uzip"]'
 done
+genisoimage -quiet -R -V PLAIN -o "$work/noimage.iso" "$work/tree/etc"
+says "an ISO without an image" "$work/noimage.iso" 'images in it +none'
+tells "and as JSON" "$work/noimage.iso" '.layers[0].images' '[]'
+make_iso "$work/boot.iso" "$work/tree/bin/noise" seed 2>/dev/null
+for iso in noimage boot; do # the other one has a FAT that UEFI boots
+	for c in ls "cat /rc" "extract -o $work/x" "mount $mnt"; do
+		read -ra words <<<"$c"
+		refuse "${words[0]} of $iso.iso hints at --iso" 1 \
+			"no uzip or UFS image: .*--iso" "$relive" "${words[0]}" \
+			"$work/$iso.iso" "${words[@]:1}"
+	done
+done
 tells "BIOS boot" "$work/seed.iso" \
 	'.layers[0] | [.label, .rock_ridge, .joliet, [.boot[].platform]]' \
 	'["My FreeBSD",true,false,["BIOS"]]'

@@ -135,7 +135,8 @@ density(uint64_t bytes)
  * Free space may be there on purpose: for a memory root that is remounted
  * read-write, or for a writable layer of blocks over a uzip, which must find
  * it below itself (livecds.md 1a).  Compressed it costs nothing, so it stays;
- * an image in a partition stays as large as it is.
+ * an image in a partition stays as large as it is, unless its files, which
+ * makefs may have packed more tightly, want more of the partition.
  */
 static void
 decide_size(struct conversion *c)
@@ -149,6 +150,8 @@ decide_size(struct conversion *c)
 		c->how.free_bytes = is->avail > spare ? is->avail - spare : 0;
 	} else if (c->whole && c->image->nlayers > 1) {
 		c->how.size = is->size;
+		c->how.size_most = c->image->dev->size -
+		    c->image->dev->size % c->how.mkfs.block_size;
 		if (c->how.mkfs.bytes_per_inode == 0 && is->inodes > 0)
 			c->how.mkfs.bytes_per_inode =
 			    density(is->size / is->inodes);

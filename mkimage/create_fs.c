@@ -61,6 +61,8 @@ lay_out(struct create_fs *fs)
 			break;
 		slack += fs->need.bytes / 64 + 8ull * opt->mkfs.block_size;
 	}
+	if (rc == -ENOSPC && opt->size != 0 && opt->size_most > opt->size)
+		return rc;
 	if (rc == -ENOSPC && opt->size != 0)
 		log_error(
 		    "%" PRIu64 " bytes are too small for the tree", opt->size);
@@ -79,7 +81,14 @@ create_fs_lay_out(struct create_fs *fs, const struct create_fs_options *opt,
 	*fs = (struct create_fs){.opt = opt, .tree = tree};
 	if (rc == 0 && opt->order != NULL)
 		rc = order_of_tree(opt->order, tree, &fs->first);
-	return rc < 0 ? rc : lay_out(fs);
+	if (rc == 0)
+		rc = lay_out(fs);
+	if (rc != -ENOSPC || opt->size == 0 || opt->size_most <= opt->size)
+		return rc;
+	fs->larger = *opt;
+	fs->larger.size = opt->size_most;
+	fs->opt = &fs->larger;
+	return lay_out(fs);
 }
 
 /* -- output -----------------------------------------------------------------

@@ -23,6 +23,7 @@ struct create_fs_options {
 	 * the density. */
 	struct ufs_mkfs mkfs;
 	uint64_t size;         /* bytes; 0: as large as needed */
+	uint64_t size_most;    /* to take where size, if any, is too small */
 	uint64_t free_bytes;   /* room beyond the tree's */
 	unsigned free_percent; /* the same, in percent of what the tree takes */
 	struct uzip_params uzip;

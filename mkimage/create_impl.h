@@ -109,6 +109,8 @@ bool create_image_is_hole(struct blkdev *dev, uint64_t off, uint64_t len);
 
 struct create_fs {
 	const struct create_fs_options *opt;
+	struct create_fs_options
+	    larger; /* opt with its size_most, if need be */
 	struct tree *tree;
 	struct create_need need;
 	struct order first; /* files of the tree that lie first */

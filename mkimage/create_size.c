@@ -272,10 +272,13 @@ fixed_size(const struct create_fs_options *opt, const struct create_need *need,
 		return rc;
 	if (info.free >= need->bytes && info.free_inodes >= need->inodes)
 		return 0;
-	log_error("%" PRIu64
-		  " bytes are too small for the tree: it takes %" PRIu64
-		  " of %" PRIu64 " bytes and %" PRIu64 " of %" PRIu64 " inodes",
-	    opt->size, need->bytes, info.free, need->inodes, info.free_inodes);
+	if (opt->size_most <= opt->size)
+		log_error("%" PRIu64
+			  " bytes are too small for the tree: it takes %" PRIu64
+			  " of %" PRIu64 " bytes and %" PRIu64 " of %" PRIu64
+			  " inodes",
+		    opt->size, need->bytes, info.free, need->inodes,
+		    info.free_inodes);
 	blkdev_close(*dev);
 	*dev = NULL;
 	return -ENOSPC;

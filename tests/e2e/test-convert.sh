@@ -308,6 +308,20 @@ refuse "a partition that is too small" 1 "too small for the tree" "$relive" \
 	convert -q "$work/new.img" --block 65536 --frag 65536 -o "$work/x.img"
 check "its partition table stays" cmp -n $((1 << 20)) "$work/disk.img" "$work/new.img"
 
+# Files that makefs packed may want more of the partition than their UFS has.
+make_ufs "$work/tight.ufs" "$tree" 2 32768 4096
+size=$(stat -c %s "$work/tight.ufs")
+truncate -s $((size + (6 << 20))) "$work/tight.img"
+sgdisk -a 8 -n "1:2048:$((2047 + size / 512 + 4096))" -t 1:a503 \
+	"$work/tight.img" >/dev/null
+dd if="$work/tight.ufs" of="$work/tight.img" bs=1M seek=1 conv=notrunc status=none
+check "a full UFS in a larger partition" "$relive" convert -q "$work/tight.img" \
+	-o "$work/tight2.img"
+check "is sound" "$relive" check "$work/tight2.img"
+check "and holds the tree" eval '"$relive" extract -q "$work/tight2.img" -o - |
+	tar -xf - -C "$(mkdir "$work/tight" && echo "$work/tight")" etc &&
+	diff -r "$tree/etc" "$work/tight/etc"'
+
 # -- FreeBSD's own images -----------------------------------------------------
 
 if [ -d "$fixtures/ufs" ]; then

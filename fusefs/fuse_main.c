@@ -94,6 +94,10 @@ prepare_dir(const char *dir, char target[PATH_MAX])
 		log_error("'%s' is not a folder", dir);
 		return -ENOTDIR;
 	}
+	if (strchr(target, '\n') != NULL) { /* the session's notes are lines */
+		log_error("the path of the mount point has a line break in it");
+		return -ENOTSUP;
+	}
 	if (session_mount_source(target, target, source, SOURCE_MAX) == 0) {
 		log_error("'%s' is mounted already, from '%s'", dir, source);
 		return -EBUSY;

@@ -206,4 +206,13 @@ rm "$iso"
 refuse "status: the image is gone" 1 'bring it back, or drop the session' \
 	"$relive" status "$dir"
 check "discard needs it no more" eval '"$relive" discard "$dir" && [ ! -e "$dir" ]'
+
+# The notes in a session's folder are lines.
+broken=$work/line$'\n'break
+mkdir "$broken"
+our_mounts+=("$broken")
+cp "$work/live.ufs" "$work/lines.ufs"
+refuse "a mount point with a line break" 1 'has a line break' \
+	"$relive" mount "$work/lines.ufs" "$broken"
+check "leaves no session" test ! -e "$work/lines.ufs.relive"
 end

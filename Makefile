@@ -440,16 +440,21 @@ demo:
 	scripts/demo
 
 install: relive
-	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 755 relive $(DESTDIR)$(PREFIX)/bin/relive
-	install -m 644 mkimage/relive.1 $(DESTDIR)$(PREFIX)/share/man/man1/relive.1
+	mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1'
+	install -m 755 relive '$(DESTDIR)$(PREFIX)/bin/relive'
+	install -m 644 mkimage/relive.1 \
+		'$(DESTDIR)$(PREFIX)/share/man/man1/relive.1'
+
+uninstall:
+	rm -f '$(DESTDIR)$(PREFIX)/bin/relive' \
+		'$(DESTDIR)$(PREFIX)/share/man/man1/relive.1'
 
 clean:
 	rm -f relive librelive.a $(UNIT) */*.o tests/*/*.o
 	rm -rf build
 
 .PHONY: all asan bench check clang clean demo e2e fuzz-smoke install lint \
-	sanitized tsan unit
+	sanitized tsan uninstall unit
 
 # Fast compiles: every object depends on all headers.
 HDRS != ls */*.h tests/*/*.h

@@ -77,4 +77,21 @@ if command -v mandoc >/dev/null; then
 else
 	skip "the manual has every option" "no mandoc"
 fi
+
+if [ -x "$top/relive" ]; then
+	make_here() { # make_here TARGET: in a place with a space in its name
+		env -u MAKEFLAGS make -s -C "$top" -o relive "$1" \
+			DESTDIR="$work/in st" PREFIX="/usr local"
+	}
+	check "make install" make_here install
+	(cd "$work/in st" && find . -type f | LC_ALL=C sort) >"$work/got"
+	printf '%s\n' "./usr local/bin/relive" \
+		"./usr local/share/man/man1/relive.1" >"$work/want"
+	same "puts both files there" "$work/want" "$work/got"
+	check "make uninstall" make_here uninstall
+	find "$work/in st" -type f >"$work/got"
+	same "takes them away" /dev/null "$work/got"
+else
+	skip "make install" "relive was not built here"
+fi
 end

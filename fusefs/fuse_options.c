@@ -1,6 +1,7 @@
 /*
  * -o: ours, the kernel's, and the defaults.  Whoever mounts gets nosuid,nodev
- * and the kernel's permission checks; root shares the mount with everybody.
+ * and the kernel's permission checks; root shares the mount with everybody,
+ * but for fakeroot: where nobody is checked there is nobody else.
  */
 #include <string.h>
 
@@ -18,7 +19,8 @@ static const char *const no_news[] = {"rw", "nosuid", "nodev", "atime",
 
 struct parse {
 	struct mount_plan *plan;
-	bool suid, dev, own_checks, shared, private;
+	bool suid, dev;
+	const char *own_checks, *shared; /* the word that says so, or NULL */
 };
 
 static bool
@@ -97,8 +99,10 @@ parse_word(struct parse *p, const char *word)
 		return 0;
 	if (strncmp(word, "size=", 5) == 0)
 		return parse_size(word + 5, &plan->size_limit);
-	p->own_checks |= strcmp(word, "default_permissions") == 0;
-	p->shared |= strncmp(word, "allow_", 6) == 0;
+	if (strcmp(word, "default_permissions") == 0)
+		p->own_checks = word;
+	if (strncmp(word, "allow_", 6) == 0)
+		p->shared = word;
 	if (is_one_of(
 		word, handed_on, sizeof(handed_on) / sizeof(handed_on[0])))
 		return tell_kernel(plan, word);
@@ -127,11 +131,28 @@ add_defaults(struct parse *p)
 		rc = tell_kernel(plan, p->suid ? "suid" : "nosuid");
 	if (rc == 0)
 		rc = tell_kernel(plan, p->dev ? "dev" : "nodev");
-	if (rc == 0 && geteuid() == 0 && !p->shared)
+	if (plan->fakeroot)
+		return rc;
+	if (rc == 0 && geteuid() == 0 && p->shared == NULL)
 		rc = tell_kernel(plan, "allow_other");
-	if (rc == 0 && !plan->fakeroot && !p->own_checks)
+	if (rc == 0 && p->own_checks == NULL)
 		rc = tell_kernel(plan, "default_permissions");
 	return rc;
+}
+
+/*
+ * Also allow_root: what the kernel has cached it hands to everybody then, as
+ * libfuse, which is to refuse others, is not asked.
+ */
+static int
+check_fakeroot(const struct parse *p)
+{
+	const char *other = p->own_checks != NULL ? p->own_checks : p->shared;
+
+	if (!p->plan->fakeroot || other == NULL)
+		return 0;
+	log_error("fakeroot and %s exclude each other", other);
+	return -EINVAL;
 }
 
 int
@@ -146,11 +167,8 @@ mount_plan_make(const struct mount_options *options, struct mount_plan *out)
 	*out = (struct mount_plan){.read_only = options->read_only};
 	while (rc == 0 && (word = strsep(&rest, ",")) != NULL)
 		rc = parse_word(&p, word);
-	if (rc == 0 && out->fakeroot && p.own_checks) {
-		log_error(
-		    "fakeroot and default_permissions exclude each other");
-		rc = -EINVAL;
-	}
+	if (rc == 0)
+		rc = check_fakeroot(&p);
 	if (rc == 0) {
 		warn_of_root(&p);
 		rc = add_defaults(&p);

@@ -26,7 +26,8 @@ struct mount_options {
 	/*
 	 * Of -o, joined with commas; NULL or "" for none.  Ours: ro, rw,
 	 * fakeroot (the mounting user acts as root inside: nobody's
-	 * permissions are checked and new files belong to root),
+	 * permissions are checked, new files belong to root, and others have
+	 * no access),
 	 * default_permissions, allow_other, allow_root, auto_unmount,
 	 * [no]suid, [no]dev, [no]exec, [no]atime, grpid, size=, noflags.
 	 */

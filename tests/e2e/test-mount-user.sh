@@ -93,6 +93,18 @@ refuse "what fusermount3 says is all that is said" 1 "fusermount3: .*$work/roots
 refuse "in the foreground too" 1 "fusermount3: .*$work/roots" \
 	user "$relive" mount -f -o fakeroot "$img" "$work/roots"
 
+"$relive" mount -o fakeroot,suid "$img" "$mnt"
+echo '#!/bin/sh' >"$mnt/tool" && chmod 4755 "$mnt/tool"
+check "root's -o fakeroot lets nobody else in" eval '! user ls "$mnt/etc" &&
+	! user sh -c "echo x >>$mnt/tool" && ! user chown 0 "$mnt/home" &&
+	[ "$(stat -c %u:%g:%a "$mnt/tool")" = 0:0:4755 ]'
+rm "$mnt/tool"
+umount_at "$mnt"
+for shared in allow_other allow_root; do
+	refuse "nor can it with $shared" 2 "fakeroot and $shared exclude" \
+		"$relive" mount -o "fakeroot,$shared" "$img" "$mnt"
+done
+
 chown 0 "$img" && chmod 644 "$img" && rm -rf "$img.relive" && chmod 755 "$work"
 refuse "where no folder can be made, --session is the advice" 1 \
 	"name another with --session" user "$relive" mount "$img" "$mnt"

@@ -55,7 +55,7 @@ our_own_options_stay_with_us(void)
 	    plan.size_limit == (uint64_t)3 << 30);
 	CHECK_EQ(plan_of("fakeroot"), 0);
 	CHECK(plan.fakeroot && !told("fakeroot"));
-	CHECK(!told("default_permissions"));
+	CHECK(!told("default_permissions") && !told("allow_other"));
 	CHECK_EQ(plan_of("allow_root"), 0);
 	CHECK(told("allow_root") && !told("allow_other"));
 }
@@ -64,8 +64,9 @@ static void
 options_that_make_no_sense_are_said(void)
 {
 	static const char *const bad[] = {"froboz",
-	    "fakeroot,default_permissions", "size=", "size=x", "size=1q",
-	    "size=-1", "size=1kk", "size=99999999999g", "fsname=x"};
+	    "fakeroot,default_permissions", "fakeroot,allow_other",
+	    "allow_root,fakeroot", "size=", "size=x", "size=1q", "size=-1",
+	    "size=1kk", "size=99999999999g", "fsname=x"};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		kit_lines = 0;

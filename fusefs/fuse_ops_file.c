@@ -119,24 +119,12 @@ allocation_of(int mode)
 	case PUNCH_HOLE | KEEP_SIZE:
 		return UFS_PUNCH;
 	case ZERO_RANGE:
+		return UFS_ZERO_EXTEND;
 	case ZERO_RANGE | KEEP_SIZE:
 		return UFS_ZERO;
 	default:
 		return -EOPNOTSUPP;
 	}
-}
-
-/* ZERO_RANGE alone also makes a file longer. */
-static int
-extend_to(const struct server *server, uint64_t ino, uint64_t end)
-{
-	struct ufs_attr attr;
-	int rc = ufs_getattr(server->fs, ino, &attr);
-
-	if (rc < 0 || attr.size >= end)
-		return rc;
-	attr.size = end;
-	return ufs_setattr(server->fs, ino, UFS_SET_SIZE, &attr, &attr);
 }
 
 static int
@@ -152,8 +140,6 @@ allocate(fuse_req_t req, fuse_ino_t file, int mode, off_t off, off_t len)
 		    (mode & ~KEEP_SIZE) == 0 ? PERM_APPEND : PERM_WRITE);
 	if (rc == 0)
 		rc = attr_before_write(req, file);
-	if (rc == 0 && mode == ZERO_RANGE)
-		rc = extend_to(server, ino, (uint64_t)off + (uint64_t)len);
 	if (rc == 0)
 		rc = ufs_allocate(
 		    server->fs, ino, how, (uint64_t)off, (uint64_t)len);

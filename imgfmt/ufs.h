@@ -321,16 +321,18 @@ MUST_CHECK int ufs_setattr(struct ufs *fs, uint64_t ino, unsigned set,
     const struct ufs_attr *attr, struct ufs_attr *out);
 
 enum {
-	UFS_ALLOC = 0,      /* allocate; extends the size */
-	UFS_ALLOC_KEEP = 1, /* within the size only */
-	UFS_PUNCH = 2,      /* free whole blocks, zero the rest; size stays */
-	UFS_ZERO = 3,       /* as punch, but blocks stay or are allocated */
+	UFS_ALLOC = 0,       /* allocate; extends the size */
+	UFS_ALLOC_KEEP = 1,  /* within the size only */
+	UFS_PUNCH = 2,       /* free whole blocks, zero the rest; size stays */
+	UFS_ZERO = 3,        /* as punch, but blocks stay or are allocated */
+	UFS_ZERO_EXTEND = 4, /* the same; extends the size */
 };
 
 /*
  * Space without data, for fallocate(2).  UFS keeps no blocks beyond the size
  * and no hole as the last block (formats.md 2.7): UFS_ALLOC_KEEP beyond it is
  * -EOPNOTSUPP; a hole that reaches the last block leaves that one zeroed.
+ * With -ENOSPC size and data are as they were.
  */
 MUST_CHECK int ufs_allocate(
     struct ufs *fs, uint64_t ino, int how, uint64_t off, uint64_t len);

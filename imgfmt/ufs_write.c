@@ -262,15 +262,23 @@ is_hopeless(const struct ufs *fs, const struct ufs_node *node, uint64_t len)
 	return len > room && len - room > (limit > size ? limit - size : 0);
 }
 
+static bool
+extends(int how)
+{
+	return how == UFS_ALLOC || how == UFS_ZERO_EXTEND;
+}
+
+/* Nothing is zeroed before there is room for all of it. */
 static int
 allocate_node(
     struct ufs *fs, struct ufs_node *node, int how, uint64_t off, uint64_t len)
 {
 	uint64_t size = node->d.size;
+	int rc;
 
 	if (how == UFS_ALLOC_KEEP && (off > size || len > size - off))
 		return -EOPNOTSUPP;
-	if (how != UFS_ALLOC) {
+	if (!extends(how)) {
 		if (off >= size)
 			return 0;
 		if (len > size - off)
@@ -280,13 +288,10 @@ allocate_node(
 		return punch(fs, node, off, off + len);
 	if (is_hopeless(fs, node, len))
 		return -ENOSPC;
-	if (how == UFS_ZERO) {
-		int rc = zero_bytes(fs, node, off, len);
-
-		if (rc < 0)
-			return rc;
-	}
-	return allocate_to(fs, node, off, len);
+	rc = allocate_to(fs, node, off, len);
+	if (rc == 0 && (how == UFS_ZERO || how == UFS_ZERO_EXTEND))
+		rc = zero_bytes(fs, node, off, len);
+	return rc;
 }
 
 static int
@@ -296,9 +301,10 @@ allocate_locked(
 	uint64_t fits = len;
 	int rc, stored;
 
-	if (!ufs_is_reg(node) || len == 0 || how < UFS_ALLOC || how > UFS_ZERO)
+	if (!ufs_is_reg(node) || len == 0 || how < UFS_ALLOC ||
+	    how > UFS_ZERO_EXTEND)
 		return -EINVAL;
-	if (how == UFS_ALLOC) {
+	if (extends(how)) {
 		rc = within_limit(fs, off, &fits);
 		if (rc < 0 || fits < len)
 			return -EFBIG;

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 need_root
 need_fuse
-need makefs
+need makefs python3
 
 make_tree "$work/tree"
 make_ufs "$work/live.ufs" "$work/tree" 2 32768 4096
@@ -82,6 +82,32 @@ mount -o remount,size=200m "$work/small"
 check "--size bounds growth" eval 'mount_at "$mnt" "$img" --size 12M \
 	--session "$work/small/s" &&
 	! noise 40 >"$mnt/big" 2>"$work/err" && grep -q "No space" "$work/err"'
-check "and leaves a working file system" eval 'rm "$mnt/big" &&
+cat >"$work/zero.py" <<'END'
+# Zeroing a range for which there is no room leaves size and data alone.
+import ctypes, errno, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+os.pwrite(fd, b"x" * 300000, 400000)
+os.pwrite(fd, b"0123456789", 0)
+os.fsync(fd)
+try:
+    with open(sys.argv[2], "wb", buffering=0) as filler:
+        while filler.write(b"x" * 65536):
+            pass
+except OSError:
+    os.truncate(sys.argv[2], os.stat(sys.argv[2]).st_size - 100000)
+for mode, end in (17, 400000), (16, 400000), (16, 1 << 30):
+    rc = libc.fallocate(fd, mode, ctypes.c_long(0), ctypes.c_long(end))
+    assert rc < 0 and ctypes.get_errno() == errno.ENOSPC, (mode, end)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    assert os.pread(fd, 10, 0) == b"0123456789", (mode, end)
+END
+truncate -s -2M "$mnt/big"
+check "where zeroing a range does not fit, nothing is zeroed" \
+	python3 "$work/zero.py" "$mnt/some" "$mnt/filler"
+umount_at "$mnt"
+mount_at "$mnt" "$img" --size 12M --session "$work/small/s"
+check "nor does its file grow" test "$(stat -c %s "$mnt/some")" = 700000
+check "and leaves a working file system" eval 'rm "$mnt/big" "$mnt/filler" &&
 	echo x >"$mnt/x" && umount_at "$mnt" && "$relive" check "$work/small/s"'
 end

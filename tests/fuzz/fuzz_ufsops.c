@@ -288,7 +288,7 @@ static void
 do_allocate(struct work *w)
 {
 	uint64_t node = *some_node(w), off = fuzz_word(&w->in, 3);
-	int how = (int)fuzz_word(&w->in, 1) % 4;
+	int how = (int)fuzz_word(&w->in, 1) % 5;
 
 	(void)!ufs_allocate(
 	    w->fs, node, how, off, fuzz_word(&w->in, 3) / 32 + 1);

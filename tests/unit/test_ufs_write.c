@@ -279,6 +279,46 @@ allocating_more_than_there_can_be_changes_nothing(void)
 	}
 }
 
+static void
+zeroing_more_than_there_is_room_for_changes_nothing(void)
+{
+	for (const struct scratch_shape *s = scratch_shapes; s->name; s++) {
+		int64_t ino = file_in(s, "f");
+		uint64_t hole = free_bytes(), tail = 20ull * s->bsize;
+		uint64_t size = hole + tail, len;
+
+		CHECK_EQ(write_at(ino, 0, 5000), 5000);
+		CHECK_EQ(ufs_allocate(
+			     scratch.fs, (uint64_t)ino, UFS_ALLOC, hole, tail),
+		    0);
+		CHECK_EQ(write_at(ino, size - 100, 100), 100);
+		/* Whoever counts the tail as room for it does not see that. */
+		len = free_bytes() + 5ull * s->bsize;
+		CHECK_EQ(ufs_allocate(
+			     scratch.fs, (uint64_t)ino, UFS_ZERO, 1000, len),
+		    -ENOSPC);
+		CHECK_EQ(ufs_allocate(scratch.fs, (uint64_t)ino,
+			     UFS_ZERO_EXTEND, 1000, size),
+		    -ENOSPC);
+		CHECK_EQ(scratch_attr(&scratch, (uint64_t)ino).size, size);
+		CHECK(reads(ino, 0, 5000, pattern));
+		CHECK(reads(ino, size - 100, 100, pattern));
+		/* Make room, and it works. */
+		CHECK_EQ(ufs_allocate(
+			     scratch.fs, (uint64_t)ino, UFS_PUNCH, 1000, hole),
+		    0);
+		CHECK_EQ(ufs_allocate(scratch.fs, (uint64_t)ino,
+			     UFS_ZERO_EXTEND, size - 50, s->bsize),
+		    0);
+		CHECK_EQ(scratch_attr(&scratch, (uint64_t)ino).size,
+		    size - 50 + s->bsize);
+		CHECK(reads(ino, size - 100, 50, pattern));
+		CHECK(reads(ino, size - 50, s->bsize, NULL));
+		CHECK_EQ(scratch_faults(&scratch), 0);
+		scratch_close(&scratch);
+	}
+}
+
 /* -- where data lies --------------------------------------------------------
  */
 
@@ -506,6 +546,7 @@ TESTS(T(appending_goes_from_fragments_to_blocks_to_indirect_blocks),
     T(punching_frees_blocks_and_empty_indirect_blocks),
     T(allocating_keeps_data_and_fills_holes_with_zeroes),
     T(allocating_more_than_there_can_be_changes_nothing),
+    T(zeroing_more_than_there_is_room_for_changes_nothing),
     T(allocating_does_not_show_what_lies_behind_the_end),
     T(files_written_from_start_to_end_are_contiguous),
     T(freed_blocks_are_trimmed), T(what_was_freed_is_used_again_first),

@@ -59,18 +59,18 @@ allocate_apply(
 {
 	uint64_t end = off + len;
 
-	if (how == UFS_ALLOC && end > n->size)
+	if ((how == UFS_ALLOC || how == UFS_ZERO_EXTEND) && end > n->size)
 		model_set_size(m, n, end);
 	if (end > n->size)
 		end = n->size;
-	if ((how == UFS_PUNCH || how == UFS_ZERO) && off < end)
+	if (how >= UFS_PUNCH && off < end)
 		memset(n->data + off, 0, end - off);
 }
 
 void
 model_op_allocate(struct model *m)
 {
-	int i = model_pick(m, S_REG), how = (int)model_random(m, 4), rc;
+	int i = model_pick(m, S_REG), how = (int)model_random(m, 5), rc;
 	struct model_node *n = &m->node[i < 0 ? 0 : i];
 	uint64_t off, len;
 	bool beyond;
@@ -85,10 +85,6 @@ model_op_allocate(struct model *m)
 		return;
 	beyond = how == UFS_ALLOC_KEEP && off + len > n->size;
 	rc = ufs_allocate(m->scratch->fs, n->ino, how, off, len);
-	/* The device was full: zeroed it may be, in part. */
-	if (rc == -ENOSPC && how == UFS_ZERO)
-		rc = ufs_allocate(
-		    m->scratch->fs, n->ino, how = UFS_PUNCH, off, len);
 	if (model_agrees(m, "allocate", rc, beyond ? -EOPNOTSUPP : 0))
 		allocate_apply(m, n, how, off, len);
 }

@@ -18,7 +18,8 @@
  * ends as soon as rows come slowly or not at all, because there are several
  * clients, or much is asked for at a time, or nothing; and when the follower
  * does not get on, because the host does not answer, or its processor is busy
- * with something else.
+ * with something else.  What it is at then, and may hold locks for, it goes on
+ * with like any other thread.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -58,11 +59,14 @@ static struct {
 	bool parked;          /* it takes none */
 	bool watched;         /* one of the others looks after it */
 	bool stop;
-	int client;
+	int client, id;                   /* threads; id: its own */
 	uint64_t began, rest, rest_until; /* ms */
 
 	_Atomic unsigned steps; /* up when it takes a request, and when done */
+	_Atomic int cpu;        /* where it runs; -1: anywhere */
+	_Atomic bool freed;     /* others had it set free from there */
 } follower = {.lock = PTHREAD_MUTEX_INITIALIZER,
+    .cpu = -1,
     .go = PTHREAD_COND_INITIALIZER,
     .rest = REST_MS};
 
@@ -120,6 +124,21 @@ unlock(void *lock)
 	(void)pthread_mutex_unlock(lock);
 }
 
+/* It does not get on.  In a request it may hold what others wait for. */
+static void
+give_up(bool in_request)
+{
+	int cpu = atomic_load(&follower.cpu);
+
+	if (!follower.on)
+		return;
+	end(true);
+	if (!in_request || cpu < 0 || atomic_load(&follower.freed))
+		return;
+	atomic_store(&follower.freed, true);
+	helper_free(follower.id, cpu);
+}
+
 /*
  * One that is at the same request for long may be so for much longer.  One that
  * is asked nothing ends by itself, if it can.
@@ -140,7 +159,7 @@ watch(void)
 		before = steps;
 		if (quiet == QUIET ||
 		    (quiet > 0 && (steps % 2 == 1 || follower.parked)))
-			end(true);
+			give_up(steps % 2 == 1);
 	}
 	follower.watched = false;
 }
@@ -245,7 +264,6 @@ follow_read(int fd, void *buf, size_t len)
 
 /* Its own. */
 struct place {
-	int cpu; /* where it runs; -1: anywhere */
 	long preempted;
 	uint64_t used;        /* ms of the processor's time */
 	unsigned rows, moves; /* since it follows */
@@ -256,12 +274,26 @@ struct place {
 static bool
 go_to(struct place *place, int client)
 {
-	int cpu = helper_cpu_of(client);
+	int cpu = helper_cpu_of(client), at = atomic_load(&follower.cpu);
 
-	if (cpu < 0 || compat_run_on(place->cpu, cpu) < 0)
+	if (cpu < 0 || compat_run_on(at, cpu) < 0)
 		return false;
-	place->moves += cpu != place->cpu;
-	place->cpu = cpu;
+	place->moves += cpu != at;
+	atomic_store(&follower.cpu, cpu);
+	return true;
+}
+
+/* The first time that it follows this client. */
+static bool
+come_to(struct place *place, int client)
+{
+	bool freed = atomic_load(&follower.freed);
+
+	if (freed)
+		atomic_store(&follower.cpu, -1);
+	if (!go_to(place, client) || (freed && compat_run_last() < 0))
+		return false;
+	atomic_store(&follower.freed, false);
 	return true;
 }
 
@@ -363,7 +395,7 @@ follow_once(void *session, struct fuse_buf *request, struct place *place)
 	follower.parked = false;
 	(void)pthread_mutex_unlock(&follower.lock);
 	place->rows = place->moves = 0;
-	place->in_vain = !go_to(place, client);
+	place->in_vain = !come_to(place, client);
 	start_row(monotonic_ms());
 	place->in_vain |= here.since - began > LATE_MS;
 	if (!place->in_vain) {
@@ -382,12 +414,13 @@ static void *
 follow(void *session)
 {
 	struct fuse_buf request = {0};
-	struct place place = {.cpu = -1};
+	struct place place = {0};
 	bool more = compat_run_last() == 0;
 
 	here.follows = true;
 	(void)pthread_mutex_lock(&follower.lock);
 	follower.parked = more;
+	follower.id = compat_thread_id();
 	while (more && !follower.stop)
 		if (follower.on)
 			more = follow_once(session, &request, &place);

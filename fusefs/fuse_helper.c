@@ -4,7 +4,8 @@
  * rights or a set-uid program; it hands lines to syslog, which takes sockets;
  * and it looks on which processor a client runs.  It knows one mount point,
  * closes every file but its ends of two socket pairs, and ends when the daemon
- * has.
+ * has.  It also gives the follower all processors and an ordinary priority
+ * back, which that may not take by itself.
  *
  * A packet to it is one byte, what to do, and the line for syslog.  Unmounting
  * is answered with an int: 0 or -errno.  On the other pair a thread's number
@@ -71,9 +72,10 @@ stand_alone(int ends[NPAIRS])
 	return 0;
 }
 
-/* A question of the follower's, and the answer. */
+/* A question of the follower's, and the answer; or it is to be set free. */
 struct question {
 	int thread, cpu;
+	bool free; /* from that processor; is not answered */
 };
 
 /* Where this process runs: on that processor, or (-1) anywhere. */
@@ -99,10 +101,12 @@ answer(int end)
 
 	if (recv(end, &q, sizeof(q), 0) != sizeof(q))
 		return false;
-	if (q.thread < 0) {
+	if (q.thread < 0 || q.free)
 		run_on(-1);
+	if (q.free)
+		(void)!compat_run_free(getppid(), q.thread, q.cpu);
+	if (q.thread < 0 || q.free)
 		return true;
-	}
 	q.cpu = compat_thread_cpu(q.thread);
 	if (q.cpu >= 0)
 		run_on(q.cpu);
@@ -260,6 +264,15 @@ helper_say(enum log_level level, const char *line)
 	if (n > 0 && (size_t)n < sizeof(packet))
 		(void)!send(ours[ORDERS], packet, (size_t)n,
 		    MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void
+helper_free(int thread, int cpu)
+{
+	const struct question q = {.thread = thread, .cpu = cpu, .free = true};
+
+	(void)!send(
+	    ours[QUESTIONS], &q, sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 int

@@ -308,6 +308,12 @@ void helper_say(enum log_level level, const char *line);
  * a time.
  */
 int helper_cpu_of(int thread);
+/*
+ * As soon as it can, the helper gives a thread of the daemon, which runs on
+ * that processor alone, all of them and an ordinary priority, as far as it has
+ * the rights to.  The next answer of helper_cpu_of comes when that is done.
+ */
+void helper_free(int thread, int cpu);
 
 /* -- fuse_wire.c ----------------------------------------------------------- */
 

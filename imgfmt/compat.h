@@ -81,6 +81,9 @@ unsigned compat_ncpu(void);
  */
 int compat_thread_cpu(int thread);
 
+/* The calling thread's number, as above. */
+int compat_thread_id(void);
+
 /*
  * Let the calling thread run on processor `to` alone, where it ran on `from`
  * alone; either is -1 for all that it may run on at the first call.  Always of
@@ -90,11 +93,17 @@ int compat_thread_cpu(int thread);
 MUST_CHECK int compat_run_on(int from, int to);
 
 /*
- * For good: the calling thread runs only where no other wants to, and for
- * others its processor is as good as an idle one (Linux: SCHED_IDLE).
- * -EPERM, -ENOSYS.
+ * The calling thread runs only where no other wants to, and for others its
+ * processor is as good as an idle one (Linux: SCHED_IDLE).  -EPERM, -ENOSYS.
  */
 MUST_CHECK int compat_run_last(void);
+
+/*
+ * Take both back for a thread of that process, which runs on processor `on`
+ * alone.  -ESRCH: it has no such thread; -EBUSY as above; -EPERM: it may run
+ * anywhere, but that it runs last takes rights to take back; -ENOSYS.
+ */
+MUST_CHECK int compat_run_free(int process, int thread, int on);
 
 /* A mounted file system, as the kernel tells. */
 struct compat_mount {

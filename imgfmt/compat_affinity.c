@@ -33,6 +33,12 @@ compat_thread_cpu(int thread)
 	return cpu;
 }
 
+int
+compat_thread_id(void)
+{
+	return gettid();
+}
+
 /* Processor cpu alone, or all that the thread that first asks may run on. */
 static int
 set_of(int cpu, cpu_set_t *out)
@@ -78,7 +84,39 @@ compat_run_last(void)
 	return sched_setscheduler(0, SCHED_IDLE, &none) < 0 ? -errno : 0;
 }
 
+/* Its affinity first: that takes no rights. */
+int
+compat_run_free(int process, int thread, int on)
+{
+	const struct sched_param none = {0};
+	cpu_set_t expected, now, all;
+	char path[48];
+	int rc = set_of(on, &expected);
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d", process, thread);
+	if (access(path, F_OK) < 0)
+		return -ESRCH;
+	if (rc == 0)
+		rc = set_of(-1, &all);
+	if (rc < 0)
+		return rc;
+	if (sched_getaffinity(thread, sizeof(now), &now) < 0)
+		return -errno;
+	if (!CPU_EQUAL(&now, &expected))
+		return -EBUSY;
+	if (sched_setaffinity(thread, sizeof(all), &all) < 0 ||
+	    sched_setscheduler(thread, SCHED_OTHER, &none) < 0)
+		return -errno;
+	return 0;
+}
+
 #else
+
+int
+compat_thread_id(void)
+{
+	return -1;
+}
 
 int
 compat_thread_cpu(int thread)
@@ -98,6 +136,15 @@ compat_run_on(int from, int to)
 int
 compat_run_last(void)
 {
+	return -ENOSYS;
+}
+
+int
+compat_run_free(int process, int thread, int on)
+{
+	(void)process;
+	(void)thread;
+	(void)on;
 	return -ENOSYS;
 }
 

@@ -196,10 +196,24 @@ done
 check "which holds up no other" eval \
 	'timeout -s KILL 20 stat "$work/inner/not-there-$$" 2>"$work/err"
 	grep -q "No such file" "$work/err" && kill -0 "$client"'
+freed() { # freed PID THREAD: it runs as any other does
+	for _ in $(seq 100); do
+		[ "$(policy "$1" "$2") $(cpus "$1" "$2")" = "0 $all" ] && return
+		sleep 0.05
+	done
+	return 1
+}
+check "as it has all processors and its priority by then" \
+	freed "$inner" "$thread"
 kill -CONT "$host_pid"
 wait "$client"
 check "and is answered in the end" eval \
 	'tail -c +7 "$work/asked" | cmp - "$work/tree/boot/kernel/kernel"'
+start_asking "$work/inner"
+check "from then on it follows as before" eval 'follows "$inner" "$thread" &&
+	[ "$(policy "$inner" "$thread")" = 5 ] &&
+	cpus "$inner" "$thread" | grep -qx "[0-9]*"'
+stop_asking
 umount_at "$work/inner"
 umount_at "$work/host"
 end

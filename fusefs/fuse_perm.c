@@ -62,6 +62,18 @@ perm_check_name(const struct server *server, uint64_t dir, const char *name)
 	return is_forbidden(server, &attr, PERM_UNLINK) ? -EPERM : 0;
 }
 
+/*
+ * Whether what is made with set-gid keeps it: as on FreeBSD not where the
+ * caller is not of the group, which a confined daemon knows of the one that it
+ * runs with.
+ */
+static bool
+keeps_set_gid(
+    const struct server *server, const struct fuse_ctx *ctx, uint32_t gid)
+{
+	return server->fakeroot || ctx->uid == 0 || ctx->gid == gid;
+}
+
 int
 perm_new(const struct server *server, const struct fuse_ctx *ctx, uint64_t dir,
     mode_t mode, struct ufs_new *out)
@@ -79,6 +91,8 @@ perm_new(const struct server *server, const struct fuse_ctx *ctx, uint64_t dir,
 	    .gid = server->fakeroot ? 0 : ctx->gid};
 	if ((parent.mode & S_ISGID) != 0 || server->grpid)
 		out->gid = parent.gid;
+	if (!S_ISDIR(mode) && !keeps_set_gid(server, ctx, out->gid))
+		out->mode &= ~(uint32_t)S_ISGID;
 	if (S_ISDIR(mode) && (parent.mode & S_ISGID) != 0)
 		out->mode |= S_ISGID;
 	return 0;

@@ -154,6 +154,13 @@ def set_gid_directories_hand_their_group_on():
     assert st.st_gid == 77 and st.st_mode & stat.S_ISGID
     put('plain')
     assert os.stat(path('plain')).st_gid == os.getegid()
+    # Set-gid is not for who is not of the group.
+    for mode in 0o2755, 0o2705:
+        assert as_user(1000, 1000, [], lambda: os.close(os.open(
+            path('sgid/its'), os.O_CREAT | os.O_WRONLY, mode))) == 0
+        st = os.stat(path('sgid/its'))
+        assert st.st_gid == 77 and st.st_mode & 0o7777 == mode & 0o777
+        os.unlink(path('sgid/its'))
 
 
 @test

@@ -204,7 +204,16 @@ assert all(os.write(f, b\"x\") == 1 for f in files)
 umount_at "$mnt"
 check "-o grpid hands groups on" eval 'mount_at "$mnt" "$img" -o grpid &&
 	mkdir "$mnt/g" && chgrp 99 "$mnt/g" && touch "$mnt/g/f" &&
-	[ "$(stat -c %g "$mnt/g/f")" = 99 ] && umount_at "$mnt"'
+	[ "$(stat -c %g "$mnt/g/f")" = 99 ]'
+check "but no set-gid" eval 'chmod 755 "$work" "$mnt" && chmod 777 "$mnt/g" &&
+	python3 -c "
+import os, sys
+os.umask(0)
+os.setgroups([])
+os.setresgid(1000, 1000, 1000)
+os.setresuid(1000, 1000, 1000)
+os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY, 0o6755)
+" "$mnt/g/s" && [ "$(stat -c %g:%a "$mnt/g/s")" = 99:4755 ] && umount_at "$mnt"'
 exec 9>"$work/callers-lock"
 flock 9
 mount_at "$mnt" "$img"

@@ -331,6 +331,32 @@ flags_forbid_what_chflags_says(void)
 }
 
 static void
+set_gid_is_for_members_of_the_group(void)
+{
+	const struct fuse_ctx none = {.uid = 1001, .gid = 1002};
+	const struct fuse_ctx member = {.uid = 1001, .gid = 77};
+	const struct fuse_ctx root = {.uid = 0, .gid = 1002};
+	struct ufs_attr top = {.gid = 77};
+	struct ufs_new new;
+
+	if (!server_begin())
+		return;
+	CHECK_EQ(ufs_setattr(server.fs, UFS_ROOT, UFS_SET_GID, &top, &top), 0);
+	CHECK_EQ(perm_new(&server, &none, UFS_ROOT, 0106755, &new), 0);
+	CHECK(new.gid == 1002 && new.mode == 0106755);
+	server.grpid = true;
+	CHECK_EQ(perm_new(&server, &none, UFS_ROOT, 0106755, &new), 0);
+	CHECK(new.gid == 77 && new.mode == 0104755);
+	CHECK_EQ(perm_new(&server, &none, UFS_ROOT, 0102705, &new), 0);
+	CHECK(new.mode == 0100705);
+	CHECK_EQ(perm_new(&server, &member, UFS_ROOT, 0106755, &new), 0);
+	CHECK(new.mode == 0106755);
+	CHECK_EQ(perm_new(&server, &root, UFS_ROOT, 0106755, &new), 0);
+	CHECK(new.mode == 0106755);
+	server_end();
+}
+
+static void
 new_files_belong_to_whom_they_should(void)
 {
 	const struct fuse_ctx ctx = {.uid = 1001, .gid = 1002};
@@ -375,4 +401,5 @@ TESTS(T(a_mount_is_safe_unless_asked_otherwise),
     T(what_is_clean_is_not_flushed_again),
     T(a_full_host_is_said_before_writing_and_forgiven_after),
     T(a_read_only_mount_admits_no_change), T(flags_forbid_what_chflags_says),
-    T(new_files_belong_to_whom_they_should))
+    T(new_files_belong_to_whom_they_should),
+    T(set_gid_is_for_members_of_the_group))

@@ -146,11 +146,20 @@ drop_set_id(fuse_req_t req, uint64_t ino, unsigned *set, struct ufs_attr *want)
 	return 0;
 }
 
+/* The kernel is to ask for ino's attributes again. */
+static void
+attr_forget(fuse_req_t req, fuse_ino_t ino)
+{
+	const struct server *first = fuse_req_userdata(req);
+
+	(void)fuse_lowlevel_notify_inval_inode(
+	    first->fuse, server_of(req)->tag | ino, -1, 0);
+}
+
 /* Mostly done by then: a change of nothing came first. */
 int
 attr_before_write(fuse_req_t req, fuse_ino_t ino)
 {
-	const struct server *first = fuse_req_userdata(req);
 	struct server *server = server_of(req);
 	struct ufs_attr attr;
 	uint32_t left;
@@ -171,8 +180,7 @@ attr_before_write(fuse_req_t req, fuse_ino_t ino)
 		return rc;
 	flush_changed(server->flusher);
 	/* After a write the kernel goes on with the mode it knows. */
-	(void)fuse_lowlevel_notify_inval_inode(
-	    first->fuse, server->tag | ino, -1, 0);
+	attr_forget(req, ino);
 	return 0;
 }
 
@@ -337,6 +345,7 @@ take_flags(fuse_req_t req, uint64_t ino, bool x, const void *in, size_t in_size)
 		return;
 	}
 	flush_changed(server_of(req)->flusher);
+	attr_forget(req, swap_root(ino)); /* its ctime is another */
 	fuse_reply_ioctl(req, 0, NULL, 0);
 }
 

@@ -766,7 +766,10 @@ def chattr_and_lsattr_speak_of_the_same_flags():
     buf = bytearray(8)
     fcntl.ioctl(fd, 0x80086601, buf)
     assert int.from_bytes(buf[:4], 'little') == 0
+    before = os.stat(path('chattr')).st_ctime_ns
+    time.sleep(0.02)
     fcntl.ioctl(fd, 0x40086602, (0x10).to_bytes(8, 'little'))
+    assert os.stat(path('chattr')).st_ctime_ns > before
     assert os.getxattr(path('chattr'), 'relive.flags') == b'schg'
     fails(errno.EPERM, os.unlink, path('chattr'))
     fcntl.ioctl(fd, 0x40086602, (0x40).to_bytes(8, 'little'))

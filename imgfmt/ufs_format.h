@@ -279,6 +279,9 @@ bool ufs_super_hash_ok(
 void ufs_dinode_decode(
     const struct ufs_super *sb, const void *raw, struct ufs_dinode *out);
 
+/* What the format cannot hold of times becomes the nearest that it can. */
+void ufs_dinode_fit(const struct ufs_super *sb, struct ufs_dinode *d);
+
 /*
  * Encode over raw, which keeps the fields that struct ufs_dinode lacks; with
  * the check hash where the flags ask for it and mode is not 0.

@@ -35,16 +35,32 @@ ns_set(const struct timespec *ts, bool big)
 }
 
 /* UFS1 has 32 bits for a date: one beyond becomes the last or first. */
+static void
+fit1(struct timespec *ts)
+{
+	if (ts->tv_sec > INT32_MAX)
+		ts->tv_sec = INT32_MAX;
+	if (ts->tv_sec < INT32_MIN)
+		ts->tv_sec = INT32_MIN;
+}
+
+void
+ufs_dinode_fit(const struct ufs_super *sb, struct ufs_dinode *d)
+{
+	if (sb->version != 1)
+		return;
+	fit1(&d->atime);
+	fit1(&d->mtime);
+	fit1(&d->ctime);
+}
+
 static raw32
 sec1_set(const struct timespec *ts, bool big)
 {
-	int64_t sec = ts->tv_sec;
+	struct timespec fits = *ts;
 
-	if (sec > INT32_MAX)
-		sec = INT32_MAX;
-	if (sec < INT32_MIN)
-		sec = INT32_MIN;
-	return raw32_set((uint32_t)sec, big);
+	fit1(&fits);
+	return raw32_set((uint32_t)fits.tv_sec, big);
 }
 
 static raw64

@@ -405,6 +405,7 @@ ufs_node_store(struct ufs *fs, struct ufs_node *node)
 	rc = blkdev_read(fs->dev, off, raw, fs->sb.dinode_size);
 	if (rc < 0)
 		return rc;
+	ufs_dinode_fit(&fs->sb, &node->d);
 	ufs_dinode_encode(&fs->sb, &node->d, raw);
 	return blkdev_write(fs->dev, off, raw, fs->sb.dinode_size);
 }

@@ -254,6 +254,30 @@ touched(int64_t ino)
 	return (attr.mtime.tv_sec != 5) + 2 * (attr.ctime.tv_sec != 5);
 }
 
+/* And not only once they have been on the disk. */
+static void
+times_are_shown_as_they_are_kept(void)
+{
+	for (const struct scratch_shape *s = scratch_shapes; s->name; s++) {
+		struct ufs_attr attr = {
+		    .atime = {-(1ll << 40), 7}, .mtime = {1ll << 40, 8}};
+		bool late = s->version == 2;
+		int64_t ino;
+
+		scratch_make(&scratch, s);
+		ino = mkfile(UFS_ROOT, "f");
+		CHECK_EQ(ufs_setattr(scratch.fs, (uint64_t)ino,
+			     UFS_SET_ATIME | UFS_SET_MTIME, &attr, &attr),
+		    0);
+		CHECK_EQ(attr.atime.tv_sec, late ? -(1ll << 40) : INT32_MIN);
+		CHECK_EQ(attr.mtime.tv_sec, late ? 1ll << 40 : INT32_MAX);
+		attr = scratch_attr(&scratch, (uint64_t)ino);
+		CHECK_EQ(attr.mtime.tv_sec, late ? 1ll << 40 : INT32_MAX);
+		CHECK_EQ(attr.mtime.tv_nsec, 8);
+		scratch_close(&scratch);
+	}
+}
+
 static void
 the_right_times_are_updated(void)
 {
@@ -551,8 +575,9 @@ TESTS(T(files_of_every_type_are_made),
     T(targets_lie_in_the_inode_when_short_enough),
     T(impossible_names_are_refused), T(unlinked_directories_take_no_names),
     T(links_end_at_32767), T(subdirectories_end_at_32767_links),
-    T(the_right_times_are_updated), T(rename_obeys_posix),
-    T(exchange_swaps_two_names), T(a_replaced_file_that_is_open_lives_on),
+    T(times_are_shown_as_they_are_kept), T(the_right_times_are_updated),
+    T(rename_obeys_posix), T(exchange_swaps_two_names),
+    T(a_replaced_file_that_is_open_lives_on),
     T(large_directories_grow_reuse_and_shrink), T(entries_keep_their_places),
     T(a_name_takes_the_place_of_a_whiteout),
     T(a_directory_of_whiteouts_alone_is_empty))

@@ -56,7 +56,8 @@ struct server {
 	bool no_open;    /* and opens files by itself */
 	bool acls;       /* the kernel checks access control lists */
 	uint32_t block_size;
-	uid_t uid; /* of who mounts, asked before it is confined */
+	uint64_t journal; /* of soft updates: its inode, or 0 */
+	uid_t uid;        /* of who mounts, asked before it is confined */
 	gid_t gid;
 	atomic_int_fast64_t changed; /* when, where the view keeps no times */
 	bool detached; /* who mounted does not see messages any more */

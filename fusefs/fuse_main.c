@@ -190,6 +190,17 @@ hint_fakeroot(const struct server *server)
 	    root.uid);
 }
 
+static uint64_t
+journal_of(struct ufs *fs)
+{
+	static const char name[] = ".sujournal";
+	struct ufs_attr attr;
+
+	return ufs_lookup(fs, UFS_ROOT, name, sizeof(name) - 1, &attr) < 0
+	    ? 0
+	    : attr.ino;
+}
+
 static int
 start_server(struct server *server, const struct mount_plan *plan)
 {
@@ -204,6 +215,8 @@ start_server(struct server *server, const struct mount_plan *plan)
 	if (server->fs != NULL) {
 		ufs_info(server->fs, &info);
 		server->block_size = info.block_size;
+		if (info.suj && !server->read_only)
+			server->journal = journal_of(server->fs);
 	}
 	if (server->read_only)
 		return 0;

@@ -4,6 +4,9 @@
  * included, before somebody takes the flag off.  The kernel opens files without
  * us, so what is refused is the first write; not what comes from a mapping, as
  * that may be older than the flag, and would be lost.
+ *
+ * The journal of soft updates is FreeBSD's own, whatever its flags (formats.md,
+ * trap 57).
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -32,6 +35,8 @@ is_forbidden(
 {
 	uint32_t flags = attr->flags & forbidding[act];
 
+	if (attr->ino == server->journal)
+		return true;
 	/* Those of an ISO's staged tree are ours: they protect the images. */
 	if (server->no_flags && !server->is_iso)
 		flags &= SNAPSHOT;

@@ -185,6 +185,21 @@ mount_at "$mnt" "$img" -o noflags
 check "-o noflags does not, and keeps them" eval 'echo 2 >>"$mnt/kept" &&
 	getfattr -n relive.flags "$mnt/kept" | grep -q schg && rm "$mnt/kept"'
 umount_at "$mnt"
+if [ -d "$fixtures/ufs" ]; then
+	xz -dc "$fixtures/ufs/newfs132-ufs2-suj.xz" >"$work/suj.ufs"
+	mount_at "$mnt" "$work/suj.ufs" -o noflags
+	sum=$(sha256sum <"$mnt/.sujournal")
+	setfattr -n relive.flags -v "" "$mnt/.sujournal"
+	for change in "rm -f" "truncate -s 0" "chmod 777" "mv -t $mnt/dir"; do
+		refuse "the journal is nobody's: $change" 1 "not permitted" \
+			eval "mkdir -p $mnt/dir; $change $mnt/.sujournal"
+	done
+	check "and is as it was" eval '[ "$(sha256sum <"$mnt/.sujournal")" = "$sum" ]'
+	umount_at "$mnt"
+	check "and its image is sound" "$relive" check "$work/suj.ufs.relive"
+else
+	skip "a journal of soft updates" "no fixtures at $fixtures"
+fi
 mkdir "$work/many" && for i in $(seq 300); do
 	mkdir "$work/many/d$i" && : >"$work/many/d$i/f"
 done

@@ -327,6 +327,12 @@ flags_forbid_what_chflags_says(void)
 		CHECK_EQ(perm_check_name(&server, UFS_ROOT, "f"),
 		    want[PERM_UNLINK] ? -EPERM : 0);
 	}
+	set_flags(ino, 0);
+	server.no_flags = true;
+	CHECK_EQ(perm_check_name(&server, UFS_ROOT, "f"), 0);
+	server.journal = ino;
+	CHECK_EQ(perm_check(&server, ino, PERM_WRITE), -EPERM);
+	CHECK_EQ(perm_check_name(&server, UFS_ROOT, "f"), -EPERM);
 	server_end();
 }
 

@@ -15,6 +15,7 @@
 static pthread_t waiter;
 static pthread_t loop_thread;
 static bool waiting;
+static _Atomic bool closing;
 
 static void
 ending_signals(sigset_t *set)
@@ -24,6 +25,20 @@ ending_signals(sigset_t *set)
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGHUP);
 	sigaddset(set, SIGUSR2); /* from signals_close: go home */
+}
+
+/* The next one that ends the daemon, or 0: go home. */
+static int
+next_signal(void)
+{
+	sigset_t set;
+	int signal;
+
+	ending_signals(&set);
+	while (!atomic_load(&closing))
+		if (sigwait(&set, &signal) == 0 && signal != SIGUSR2)
+			return signal;
+	return 0;
 }
 
 /* Only there to interrupt the loop's wait. */
@@ -37,11 +52,9 @@ static void *
 wait_for_signals(void *arg)
 {
 	struct server *server = arg;
-	sigset_t set;
-	int signal, rc;
+	int rc;
 
-	ending_signals(&set);
-	if (sigwait(&set, &signal) != 0 || signal == SIGUSR2)
+	if (next_signal() == 0)
 		return NULL;
 	rc = volumes_flush(server);
 	if (rc < 0)
@@ -52,7 +65,7 @@ wait_for_signals(void *arg)
 		pthread_kill(loop_thread, SIGUSR1);
 	}
 	/* Until the end, which is near: nothing may cut the last flush. */
-	while (sigwait(&set, &signal) == 0 && signal != SIGUSR2)
+	while (next_signal() != 0)
 		continue;
 	return NULL;
 }
@@ -87,6 +100,7 @@ signals_close(void)
 {
 	if (!waiting)
 		return;
+	atomic_store(&closing, true);
 	pthread_kill(waiter, SIGUSR2);
 	pthread_join(waiter, NULL);
 	waiting = false;

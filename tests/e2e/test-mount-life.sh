@@ -44,8 +44,10 @@ check "what was written is there again" eval \
 
 echo two >"$mnt/two"
 pid=$(daemon_pid)
+kill -USR2 "$pid"
+sleep 0.2
 kill -TERM "$pid"
-check "SIGTERM ends the daemon" wait_gone "$pid" 100
+check "SIGTERM ends the daemon, SIGUSR2 does nothing" wait_gone "$pid" 100
 check "and the mount" eval '! mountpoint -q "$mnt"'
 check "and what was written is kept" eval \
 	'mount_at "$mnt" "$img" && grep -q two "$mnt/two"'

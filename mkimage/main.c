@@ -1,5 +1,8 @@
 /* relive: a table of commands. */
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../imgfmt/log.h"
 #include "commands.h"
@@ -87,6 +90,18 @@ run(const struct command *cmd, int argc, char **argv)
 	return code;
 }
 
+/*
+ * Where a standard stream is closed, what is opened next would be taken for it.
+ * It is made to fail as a closed one does.
+ */
+static void
+fill_standard_streams(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -95,6 +110,7 @@ main(int argc, char **argv)
 	const struct command *cmd;
 	const char *name = argc > 1 ? argv[1] : NULL;
 
+	fill_standard_streams();
 	cmd_log_init();
 	if (name == NULL) {
 		log_error("no command given; see 'relive --help'");

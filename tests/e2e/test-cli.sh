@@ -42,6 +42,8 @@ head -c 100000 /dev/zero | tr '\0' x >"$work/text"
 refuse "a file that is no image" 1 "'$work/text'" "$relive" info "$work/text"
 refuse "standard output that is full" 1 'standard output' \
 	sh -c "'$relive' --help >/dev/full"
+refuse "standard output that is closed" 1 'standard output' \
+	sh -c "'$relive' --help >&-"
 check "a pipe that closes early ends it quietly" \
 	sh -c "'$relive' --help | true"
 

@@ -61,6 +61,13 @@ exec 3>&-
 check "and what was written is kept" eval \
 	'mount_at "$mnt" "$img" && grep -q three "$mnt/three"'
 
+for closed in "0<&- 1>&-" "1>&- 2>&-" "0<&- 1>&- 2>&-"; do
+	umount_at "$mnt"
+	check "mount without standard streams ($closed)" eval \
+		'timeout -s KILL 20 "$relive" mount "$img" "$mnt" '"$closed"' &&
+		grep -q three "$mnt/three"'
+done
+
 echo four >"$mnt/four"
 check "umount(8) is as good" eval 'umount "$mnt" && mount_at "$mnt" "$img" &&
 	grep -q four "$mnt/four"'

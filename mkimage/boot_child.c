@@ -63,6 +63,7 @@ become(char *const *argv, const struct pipes *p, pid_t parent)
 
 	sigemptyset(&none);
 	(void)signal(SIGPIPE, SIG_DFL);
+	(void)signal(SIGXFSZ, SIG_DFL);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)setpgid(0, 0);
 	if (compat_die_with(parent) == 0 && dup2(p->in[THEIRS], 0) == 0 &&

@@ -111,6 +111,8 @@ main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : NULL;
 
 	fill_standard_streams();
+	/* A file that may not get larger is an error like a full disk. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	cmd_log_init();
 	if (name == NULL) {
 		log_error("no command given; see 'relive --help'");

@@ -66,6 +66,7 @@ become_command(char *const *command)
 		_exit(rc);
 	sigemptyset(&none);
 	(void)signal(SIGQUIT, SIG_DFL);
+	(void)signal(SIGXFSZ, SIG_DFL);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)execv(path, argv);
 	_exit(shell_exec_failed(path, errno));

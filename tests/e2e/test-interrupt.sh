@@ -1,6 +1,6 @@
 #!/bin/bash
 # Long work: a progress bar on a terminal and nothing elsewhere; an interrupt
-# leaves nothing behind, neither files nor a locked session.
+# leaves nothing behind, neither files nor a locked session.  Nor does a limit.
 # shellcheck disable=SC2016 # check evaluates what it is given
 . "$(dirname "$0")/lib.sh"
 need_root
@@ -105,6 +105,17 @@ check "the session is as it was" \
 check "and can be committed" \
 	"$relive" commit "$work/live.uzip" -o "$work/new.uzip"
 check "with a sound result" "$relive" check "$work/new.uzip"
+
+rm -f "$work/new.uzip"
+limited() {
+	(ulimit -f 100 && "$@")
+}
+mount_at "$mnt" "$work/live.uzip"
+echo newer >"$mnt/etc/rc.conf"
+umount_at "$mnt"
+refuse "a commit that may not write so much says so" 1 "File too large" \
+	limited "$relive" commit -q "$work/live.uzip" -o "$work/here/x.uzip"
+check "and leaves nothing behind" test -z "$(ls -A "$work/here")"
 
 script -qec "'$relive' uzip -C 9 '$work/raw' -o '$work/bar.uzip'" /dev/null \
 	</dev/null >"$work/terminal" 2>&1

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 need_root
 need_fuse
-need makefs python3
+need makefs python3 prlimit
 
 make_tree "$work/tree"
 make_ufs "$work/live.ufs" "$work/tree" 2 32768 4096
@@ -75,6 +75,23 @@ check "with everything flushed, umount needs no space" \
 check "and the next mount is whole" eval 'rm "$work/small/filler" &&
 	mount_at "$mnt" "$img" --session "$work/small/s" &&
 	grep -q last "$mnt/last" && umount_at "$mnt"'
+
+# What ulimit -f allows is as good as a full disk.
+(
+	ulimit -Sf 12288
+	"$relive" mount "$img" "$mnt" --session "$work/limited"
+)
+our_mounts+=("$mnt")
+pid=$(sed -n 's/^pid //p' "$work/limited/mount")
+echo kept >"$mnt/kept"
+noise 40 >"$mnt/big" 2>"$work/err"
+sync "$mnt/big" 2>>"$work/err"
+check "where the session may not get larger, writing is refused" eval \
+	'grep -qi "no space left" "$work/err" && grep -q kept "$mnt/kept"'
+prlimit --pid "$pid" --fsize=unlimited:
+sleep 1.2
+check "and nothing is lost" eval 'sync "$mnt/big" && umount_at "$mnt" &&
+	"$relive" check "$work/limited"'
 
 # The limit of --size is the file system's own.
 rm -rf "$work/small/s"

@@ -262,24 +262,35 @@ ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 /* -- the table ------------------------------------------------------------- */
 
+static bool
+has_acls(const struct server *server)
+{
+	struct ufs_info info;
+
+	if (server->fs == NULL || server->fakeroot || server->is_iso)
+		return false;
+	ufs_info(server->fs, &info);
+	return info.version == 2 && !info.nfs4_acls;
+}
+
 /*
  * Let the kernel check access control lists, where FreeBSD would.  That brings
  * default_permissions with it, which fakeroot goes without; and the umask to
- * us, as a default list takes its place.
+ * us, as a default list takes its place.  Of volumes that have none it is told
+ * so, for each file that it asks about.
  */
 static void
-want_acls(struct server *server, struct fuse_conn_info *conn)
+want_acls(struct server *first, struct fuse_conn_info *conn)
 {
 	const unsigned needed = FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK;
-	struct ufs_info info;
 
-	if (server->fs == NULL || server->fakeroot ||
-	    (conn->capable & needed) != needed)
+	if ((conn->capable & needed) != needed)
 		return;
-	ufs_info(server->fs, &info);
-	server->acls = info.version == 2 && !info.nfs4_acls;
-	if (server->acls)
-		conn->want |= needed;
+	for (struct server *s = first; s != NULL; s = s->next) {
+		s->acls = has_acls(s);
+		if (s->acls)
+			conn->want |= needed;
+	}
 }
 
 void

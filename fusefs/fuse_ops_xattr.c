@@ -87,6 +87,10 @@ ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		get_acl(req, swap_root(ino), kind, size);
 		return;
 	}
+	if (linux_acl_is(name, &kind)) { /* as another volume has them */
+		fuse_reply_err(req, ENODATA);
+		return;
+	}
 	own = freebsd_name(name, &space);
 	if (own == NULL) { /* security.capability: asked before writes */
 		fuse_reply_err(req, EOPNOTSUPP);

@@ -130,17 +130,6 @@ enter_unless_iso(fuse_req_t req, fuse_ino_t *ino, int error)
 /* -- handlers that look ---------------------------------------------------- */
 
 static void
-all_init(void *userdata, struct fuse_conn_info *conn)
-{
-	struct server *first = userdata;
-
-	ops_init(first, conn);
-	/* not all volumes have access control lists */
-	conn->want &= ~(unsigned)FUSE_CAP_POSIX_ACL;
-	first->acls = false;
-}
-
-static void
 all_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
 	if (enter(req, &dir) == NULL)
@@ -497,7 +486,7 @@ all_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
 }
 
 const struct fuse_lowlevel_ops fuse_all_handlers = {
-    .init = all_init,
+    .init = ops_init,
     .lookup = all_lookup,
     .forget = all_forget,
     .forget_multi = all_forget_multi,

@@ -5,14 +5,14 @@
 . "$(dirname "$0")/lib.sh"
 need_root
 need_fuse
-need makefs genisoimage xorriso bsdtar isoinfo python3
+need makefs genisoimage xorriso bsdtar isoinfo python3 setfacl
 
 make_tree "$work/tree"
 make_ufs "$work/one.ufs" "$work/tree" 2 16384 2048
 "$relive" uzip -q "$work/one.ufs" -o "$work/base.uzip"
 mkdir "$work/mem"
 echo rc >"$work/mem/rc"
-make_ufs "$work/memroot.ufs" "$work/mem" 2 4096 512 -s 4m
+make_ufs "$work/memroot.ufs" "$work/mem" 1 4096 512 -s 4m
 gzip -n "$work/memroot.ufs"
 iso=$work/live.iso
 
@@ -433,6 +433,43 @@ check "plain: commit" "$relive" commit "$iso" --in-place
 check "plain: the bare names are there" eval \
 	'isoinfo -i "$iso" -f | grep -qx "/BOOT/NEW.CNF;1"'
 check "plain: relive check" "$relive" check "$iso"
+
+# Access control lists, of the part that has them.
+make_live
+mount_at "$mnt" "$iso" --view all
+chmod 755 "$work" "$mnt/root" "$mnt/memroot"
+for part in root iso memroot; do
+	echo x >"$mnt/$part/acl" && chmod 640 "$mnt/$part/acl"
+	chown 0:77 "$mnt/$part/acl"
+done
+setfacl -m u:1001:r,g::-,m:rw "$mnt/root/acl"
+as() { # as UID GID MODE FILE: opens it
+	python3 -c '
+import os, sys
+os.setgroups([])
+os.setresgid(*[int(sys.argv[2])] * 3)
+os.setresuid(*[int(sys.argv[1])] * 3)
+with open(sys.argv[4], sys.argv[3]) as f:
+    f.read() if sys.argv[3] == "r" else f.write("x")' "$@" 2>/dev/null
+}
+check "lists: who is named reads" as 1001 1001 r "$mnt/root/acl"
+check "and no more, nor does a group whose bits are the mask" eval \
+	'! as 1001 1001 a "$mnt/root/acl" && ! as 1002 77 r "$mnt/root/acl" &&
+	! as 1002 1002 r "$mnt/root/acl"'
+check "where there are none, the mode counts" eval \
+	'for part in iso memroot; do
+		as 1002 77 r "$mnt/$part/acl" && ! as 1002 77 a "$mnt/$part/acl" &&
+		! as 1001 1001 r "$mnt/$part/acl" &&
+		! setfacl -m u:1001:r "$mnt/$part/acl" 2>/dev/null || exit
+	done'
+check "and the umask, or the default list" eval \
+	'mkdir "$mnt/root/given" && setfacl -d -m u:1001:r "$mnt/root/given" &&
+	(umask 027 && for dir in root root/given iso memroot; do
+		: >"$mnt/$dir/new"; done) && as 1001 1001 r "$mnt/root/given/new" &&
+	for part in root iso memroot; do
+		[ "$(stat -c %a "$mnt/$part/new")" = 640 ] || exit; done'
+umount_at "$mnt"
+check "and their parts are sound" "$relive" check "$iso.relive"
 
 # An ISO on a mount whose daemon is stopped: a part that waits for it, and one
 # who waits to write to that part, hold up no other part.

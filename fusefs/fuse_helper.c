@@ -23,7 +23,13 @@
 #include "../imgfmt/compat.h"
 #include "fuse_impl.h"
 
-enum { UNMOUNT = 'u', TAKE_AWAY = 'a', SAY = '0', PACKET_MAX = 2048 };
+enum {
+	MOUNTED = 'm',
+	UNMOUNT = 'u',
+	TAKE_AWAY = 'a',
+	SAY = '0',
+	PACKET_MAX = 2048
+};
 
 enum { ANSWER_MS = 2 }; /* how long a question may take */
 
@@ -114,6 +120,19 @@ answer(int end)
 	return true;
 }
 
+/* What was mounted by this daemon; 0: not known. */
+static uint64_t mount_id;
+
+/* Something else may have been mounted over it, or in its place. */
+static int
+unmount(const char *dir, bool lazy)
+{
+	run_on(-1); /* and so does what it starts for that */
+	if (mount_id != 0 && compat_mount_id(dir) != mount_id)
+		return -ESTALE;
+	return compat_unmount(dir, lazy);
+}
+
 /* false: nobody orders any more. */
 static bool
 obey(int end, const char *dir)
@@ -125,13 +144,18 @@ obey(int end, const char *dir)
 	if (n <= 0)
 		return n < 0 && errno == EINTR;
 	packet[n] = '\0';
-	if (packet[0] != UNMOUNT && packet[0] != TAKE_AWAY) {
+	switch (packet[0]) {
+	case MOUNTED:
+		mount_id = compat_mount_id(dir);
+		break;
+	case UNMOUNT:
+	case TAKE_AWAY:
+		rc = unmount(dir, packet[0] == TAKE_AWAY);
+		(void)!send(end, &rc, sizeof(rc), MSG_NOSIGNAL);
+		break;
+	default:
 		say_to_syslog(packet[0] - SAY, packet + 1);
-		return true;
 	}
-	run_on(-1); /* and so does what it starts for that */
-	rc = compat_unmount(dir, packet[0] == TAKE_AWAY);
-	(void)!send(end, &rc, sizeof(rc), MSG_NOSIGNAL);
 	return true;
 }
 
@@ -236,6 +260,14 @@ helper_close(void)
 	close_all(ours);
 	while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
 		continue;
+}
+
+void
+helper_mounted(void)
+{
+	const char what = MOUNTED;
+
+	(void)!send(ours[ORDERS], &what, 1, MSG_NOSIGNAL);
 }
 
 int

@@ -296,9 +296,11 @@ void server_ready(struct server *server);
 MUST_CHECK int helper_open(const char *dir);
 /* Ends it.  Without one that is fine. */
 void helper_close(void);
+/* The daemon has just mounted: that alone may be unmounted. */
+void helper_mounted(void);
 /*
- * Unmount as compat_unmount does.  -EPIPE: the helper is gone.  One thread at
- * a time.
+ * Unmount as compat_unmount does.  -ESTALE: something else is mounted there;
+ * -EPIPE: the helper is gone.  One thread at a time.
  */
 MUST_CHECK int helper_unmount(bool lazy);
 /* A log_sink: to syslog. */

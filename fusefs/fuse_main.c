@@ -449,6 +449,7 @@ serve(struct server *server, const struct mount_options *options,
 		fuse_session_destroy(server->fuse);
 		return -ENOTSUP;
 	}
+	helper_mounted();
 	rc = serve_mounted(
 	    server, options->foreground || options->debug, options->private);
 	leave_mount(server);

@@ -112,6 +112,19 @@ compat_mounts(
 	return rc;
 }
 
+uint64_t
+compat_mount_id(const char *dir)
+{
+	const int flags =
+	    AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+	struct statx st;
+
+	if (statx(AT_FDCWD, dir, flags, STATX_MNT_ID, &st) < 0 ||
+	    (st.stx_mask & STATX_MNT_ID) == 0) /* since Linux 5.8 */
+		return 0;
+	return st.stx_mnt_id;
+}
+
 /* Only fusermount3, which is set-uid root, may unmount for a user. */
 static int
 unmount_by_helper(const char *dir, bool lazy)
@@ -167,6 +180,17 @@ compat_name_file(int fd, const char *path)
 }
 
 #else /* FreeBSD */
+
+uint64_t
+compat_mount_id(const char *dir)
+{
+	struct statfs st;
+
+	if (statfs(dir, &st) < 0)
+		return 0;
+	return (uint64_t)(uint32_t)st.f_fsid.val[0] << 32 |
+	    (uint32_t)st.f_fsid.val[1];
+}
 
 int
 compat_nameless_file(const char *dir)

@@ -120,6 +120,12 @@ MUST_CHECK int compat_mounts(
     int (*each)(void *arg, const struct compat_mount *mount), void *arg);
 
 /*
+ * A number of what is mounted at dir, or covers it there; 0: not known.  Asks
+ * no daemon.
+ */
+uint64_t compat_mount_id(const char *dir);
+
+/*
  * Unmount the FUSE file system at dir, as root or as the user who mounted it;
  * lazy: at once, even where files in it are open.  -EBUSY, -EPERM, -EINVAL.
  * Waits for dirty pages to reach the daemon, which must be serving.

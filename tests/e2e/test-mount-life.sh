@@ -52,6 +52,15 @@ check "and the mount" eval '! mountpoint -q "$mnt"'
 check "and what was written is kept" eval \
 	'mount_at "$mnt" "$img" && grep -q two "$mnt/two"'
 
+mount -t tmpfs none "$mnt"
+our_mounts+=("$mnt")
+pid=$(daemon_pid)
+kill -TERM "$pid"
+check "SIGTERM ends it though something is mounted over it" wait_gone "$pid" 100
+check "which stays" eval 'grep -q "^none $mnt tmpfs" /proc/mounts && umount "$mnt"'
+check "and what was written is kept" eval 'umount_at "$mnt" 2>"$work/err"
+	mount_at "$mnt" "$img" && grep -q two "$mnt/two"'
+
 exec 3>"$mnt/three"
 echo three >&3
 pid=$(daemon_pid)

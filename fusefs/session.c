@@ -189,6 +189,16 @@ open_layers(struct opening *o, const char *address)
 	return image_open(address, &options, flags, &session->image);
 }
 
+static bool
+is_iso(const char *path)
+{
+	const struct image_options options = {0};
+	scoped(image_closep) struct image *image = NULL;
+
+	return image_open(path, &options, IMAGE_TOP_ONLY, &image) == 0 &&
+	    image->layer[image->nlayers - 1].kind == IMAGE_ISO;
+}
+
 /*
  * The inner address: as given, or where the whole ISO is meant, of the image
  * that its session names first.
@@ -199,7 +209,7 @@ inner_of(const struct opening *o)
 	const char *first = session_base_get(&o->base, "image", NULL, 0);
 
 	return o->place.inner[0] == '\0' && o->options->whole &&
-		first != NULL && first[0] == '/' /* on an ISO */
+		first != NULL && is_iso(o->place.path)
 	    ? first
 	    : o->place.inner;
 }

@@ -15,7 +15,6 @@ enum { TREE_PIECE = 1 << 20 };
 struct tree_out {
 	struct archive *archive;
 	bool to_disk, is_root;
-	bool finished;      /* all of it is written */
 	bool said;          /* why writing fails, by who writes */
 	struct idmap links; /* files with several names: the first of them */
 	struct idmap dirs;  /* directories on the way, against circles */

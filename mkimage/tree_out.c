@@ -39,9 +39,6 @@ tree_out_free(struct tree_out *t)
 {
 	if (t == NULL)
 		return;
-	/* What is not finished will be dropped: it need not be compressed. */
-	if (!t->finished && t->archive != NULL)
-		(void)archive_write_fail(t->archive);
 	archive_write_free(t->archive);
 	idmap_release(&t->links);
 	idmap_release(&t->dirs);
@@ -366,7 +363,6 @@ tree_out_finish(struct tree_out *t, struct tree_out_counts *counts)
 {
 	int rc = archive_write_close(t->archive);
 
-	t->finished = true;
 	set_root_times(t);
 	*counts = t->counts;
 	return rc < ARCHIVE_WARN ? tree_said(t, "output") : 0;

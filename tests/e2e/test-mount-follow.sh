@@ -68,6 +68,16 @@ follows() { # follows PID THREAD: within a while it has had many turns
 	return 1
 }
 
+# On a busy machine it may be set free at times, and comes back.
+in_place() { # in_place PID THREAD: it runs last, and on one processor
+	for _ in $(seq 100); do
+		[ "$(policy "$1" "$2")" = 5 ] &&
+			cpus "$1" "$2" | grep -qx "[0-9]*" && return
+		sleep 0.05
+	done
+	return 1
+}
+
 start_asking() { # start_asking DIR [FILE]
 	python3 "$work/ask.py" "$@" >"$work/asked" 2>&1 &
 	client=$!
@@ -86,7 +96,7 @@ check "one thread can follow, from anywhere" eval \
 	'[ -n "$thread" ] && [ "$all" = "$(cpus "$pid" "$pid")" ]'
 start_asking "$mnt"
 check "it takes turns with a client" follows "$pid" "$thread"
-check "on one processor" eval 'cpus "$pid" "$thread" | grep -qx "[0-9]*"'
+check "on one processor" in_place "$pid" "$thread"
 check "where the others need not be" eval \
 	'[ "$all" = "$(cpus "$pid" "$pid")" ]'
 
@@ -196,9 +206,11 @@ done
 check "which holds up no other" eval \
 	'timeout -s KILL 20 stat "$work/inner/not-there-$$" 2>"$work/err"
 	grep -q "No such file" "$work/err" && kill -0 "$client"'
-freed() { # freed PID THREAD: it runs as any other does
+# It runs as any other does, or it was another that took the request.
+freed() { # freed PID THREAD
 	for _ in $(seq 100); do
 		[ "$(policy "$1" "$2") $(cpus "$1" "$2")" = "0 $all" ] && return
+		grep -q futex "/proc/$1/task/$2/wchan" && return
 		sleep 0.05
 	done
 	return 1
@@ -210,9 +222,8 @@ wait "$client"
 check "and is answered in the end" eval \
 	'tail -c +7 "$work/asked" | cmp - "$work/tree/boot/kernel/kernel"'
 start_asking "$work/inner"
-check "from then on it follows as before" eval 'follows "$inner" "$thread" &&
-	[ "$(policy "$inner" "$thread")" = 5 ] &&
-	cpus "$inner" "$thread" | grep -qx "[0-9]*"'
+check "from then on it follows as before" eval \
+	'follows "$inner" "$thread" && in_place "$inner" "$thread"'
 stop_asking
 umount_at "$work/inner"
 umount_at "$work/host"

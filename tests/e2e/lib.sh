@@ -132,6 +132,16 @@ need_fuse() {
 	[ -w /dev/fuse ] || skip_all "no /dev/fuse to write to"
 }
 
+# Let users mount, to the end of the test.  /dev/fuse is the machine's: one test
+# at a time, or the first to end would take it from the others.
+open_fuse() {
+	exec 9<"${BASH_SOURCE[0]}"
+	flock 9
+	fuse_mode=$(stat -c %a /dev/fuse)
+	chmod 666 /dev/fuse
+	trap 'chmod "$fuse_mode" /dev/fuse; cleanup' EXIT
+}
+
 end() {
 	echo "1..$tests_run"
 	[ "$tests_failed" = 0 ]

@@ -8,13 +8,7 @@ need makefs fusermount3 setpriv
 
 # fusermount3 wants one that has a name.
 uid=$(id -u games 2>/dev/null) || skip_all "no user 'games'"
-mode=$(stat -c %a /dev/fuse)
-chmod 666 /dev/fuse
-restore() {
-	chmod "$mode" /dev/fuse
-	cleanup
-}
-trap restore EXIT
+open_fuse
 
 user() {
 	setpriv --reuid "$uid" --regid "$uid" --groups "$uid,77" \

@@ -147,13 +147,7 @@ check "and the file system is whole" "$relive" check "$img.relive"
 # -- users -----------------------------------------------------------------------
 
 uid=$(id -u games 2>/dev/null) || uid=65534
-mode=$(stat -c %a /dev/fuse)
-chmod 666 /dev/fuse
-restore() {
-	chmod "$mode" /dev/fuse
-	cleanup
-}
-trap restore EXIT
+open_fuse
 user() {
 	setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all "$@"
 }
